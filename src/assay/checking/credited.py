@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from assay import errors
+from assay.ask.measure import neighbours
 from assay.ask.near import (
     EDGE,
     ELSEWHERE,
@@ -569,7 +570,7 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
         if kind == "layer" and isinstance(others, int):
             count = others
             others = []
-            run = credited.attempt(control, lambda: far(value, count))
+            run = credited.attempt(control, lambda: neighbours.far(value, count))
             which = " and ".join(map(str, run))
             if 0 < len(run) < count - 1:
                 credited.notes.append(
@@ -583,14 +584,6 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
         return credited
 
     return make
-
-
-def far(layer: int, layers: int) -> list[int]:
-    """Give the layers a third of the model away: the earlier first, unless it is the first block.
-    Raises: DataError if there is no other layer."""
-    if layers < 2:
-        raise DataError(f"the model has {layers} layer; name other controls")
-    return [n for n in picks.by_distance(layer, layers) if abs(n - layer) == max(1, layers // 3)]
 
 
 def leave_out_neighbours(what: Credited, others: Any) -> None:
@@ -646,7 +639,7 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
 
     def unrelated(seed: int) -> ByRow:
         if options.others is None:
-            return ByRow(tuple(own[k] for k in picks.partners(names, seed, "check.unrelated")))
+            return ByRow(tuple(own[k] for k in neighbours.partners(names, seed, "check.unrelated")))
         pool = [x for x in options.others if repr(x) not in set(names)] or options.others
         chosen = [picks.pick(seed, "check.unrelated", i, len(pool)) for i in range(len(own))]
         return ByRow(tuple(pool[k] for k in chosen))

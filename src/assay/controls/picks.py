@@ -4,7 +4,7 @@ names."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -20,28 +20,9 @@ def pick(seed: int, stream: str, index: int, count: int) -> int:
     return int(rng.integers(np.array([seed]), stream, index, (1,), count)[0, 0])
 
 
-# ---- parts ---------------------------------------------------------------------------------------
-
-
-def another(number: int, count: int, seed: int) -> int:
-    """Another number below `count`, each in turn as seeds go on.
-
-    Raises:
-        DataError: there is none (no-others).
-    """
-    if count < 2:
-        raise DataError(
-            "no-others", "a block has only one head, so no other can replace it; name controls"
-        )
-    return (number + 1 + seed % (count - 1)) % count
-
-
 def random_others(items: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
-    """Draw as many other items of a pool, all equally likely.
-
-    Raises:
-        DataError: there are too few (no-others).
-    """
+    """Draw as many other items of a pool, all equally likely. Raises: DataError
+    (no-others)."""
     others = [item for item in pool if item not in {*items}]
     if len(others) < len(items):
         raise DataError("no-others", f"{len(items)} are named, and there are {len(others)} others")
@@ -66,17 +47,12 @@ def matched(
         sizes: what should be similar, such as norms and frequencies; compared as logarithms.
         draws: the number of draws, fewer if the pool is used up.
         blocks: whether items are (block, number), with a preference for the same block.
-
-    Raises:
-        DataError: the pool has too few others (no-others), or an item no size (no-size).
+    Raises: DataError (no-others, no-size).
     """
     others = [item for item in dict.fromkeys(pool) if item not in set(credited)]
     if len(others) < len(credited):
-        raise DataError(
-            "no-others",
-            f"{len(credited)} are credited and the pool has {len(others)} others: give a larger "
-            "pool with of=",
-        )
+        why = f"{len(credited)} are credited and the pool has {len(others)} others"
+        raise DataError("no-others", f"{why}: give a larger pool with of=")
     order = rng.permutation(np.array([0]), "check.pool", len(credited), len(others))[0]
     others = [others[i] for i in order]  # ties are broken at random
     logs = [_logs(size, [*credited, *others]) for size in sizes]
@@ -107,64 +83,11 @@ def _logs(size: Mapping[T, float], items: Sequence[T]) -> dict[T, float]:
     return {item: x / spread for item, x in logs.items()}
 
 
-# ---- layers --------------------------------------------------------------------------------------
-
-
-def by_distance(layer: int, layers: int) -> list[int]:
-    """Every other layer, sorted by how near it is to a third of the model away; of two equal ones
-    the earlier first, unless it is the first block."""
-    step = max(1, layers // 3)
-    others = [n for n in range(layers) if n != layer]
-    return sorted(others, key=lambda n: (abs(abs(n - layer) - step), n == 0))
-
-
-def third_away(layer: int, free: Iterable[int], layers: int, size: Callable[[int], float]) -> int:
-    """The free layer that is nearest to a third of the model away, earlier or later, whichever has
-    the larger `size`, so that a dead layer is not chosen.
-
-    Raises:
-        DataError: none is free (no-others).
-    """
-    step, near = max(1, layers // 3), dict[bool, int]()
-    for n in sorted(sorted(free), key=lambda n: abs(abs(n - layer) - step)):
-        near.setdefault(n < layer, n)
-    if not near:
-        raise DataError("no-others", "too few other layers are free; name fewer, or other controls")
-    return max(sorted(near.values()), key=size)
-
-
-# ---- rows and words ------------------------------------------------------------------------------
-
-
-def partners(names: Sequence[Hashable], seed: int, stream: str) -> list[int]:
-    """Draw for each row another row with another name.
-
-    Raises:
-        DataError: there is none (no-others).
-    """
-    chosen = []
-    for i, name in enumerate(names):
-        others = [k for k, other in enumerate(names) if other != name]
-        if not others:
-            raise DataError(
-                "no-others", "all rows are the same, so nothing can be taken from another one"
-            )
-        chosen.append(others[pick(seed, stream, i, len(others))])
-    return chosen
-
-
 def reordered(text: str, seed: int) -> str:
-    """The words of a text in another order.
-
-    Raises:
-        DataError: there is none (no-order).
-    """
+    """The words of a text in another order. Raises: DataError (no-order)."""
     words = text.split()
     if len(set(words)) < 2:
-        what = "one word" if len(words) == 1 else "no two different words"
-        raise DataError(
-            "no-order", f"the text {text!r} has {what}, which cannot be put in another order"
-        )
+        raise DataError("no-order", f"the words of {text!r} cannot be put in another order")
     for index in range(100):
         order = rng.permutation(np.array([seed]), "check.words", index, len(words))[0]
         if (other := [words[i] for i in order]) != words:
@@ -173,11 +96,8 @@ def reordered(text: str, seed: int) -> str:
 
 
 def with_as_many_words(text: str, other: str) -> str:
-    """A text, cut or repeated until it has as many words as another one.
-
-    Raises:
-        DataError: it has none (no-words).
-    """
+    """A text, cut or repeated until it has as many words as another. Raises: DataError
+    (no-words)."""
     words, count = text.split(), len(other.split())
     if not words:
         raise DataError("no-words", "a control's text is empty")

@@ -36,6 +36,11 @@ def as_numpy(x: Array) -> np.ndarray:
     return np.asarray(x.detach().cpu().double() if is_tensor(x) else x)
 
 
+def stacked(*parts: Array) -> Array:
+    """Rows one after another."""
+    return cast(np.concatenate([as_numpy(x) for x in parts]), parts[0])
+
+
 def norm(x: Array) -> float:
     """The length of a vector."""
     return float(x.norm() if is_tensor(x) else np.linalg.norm(x))
@@ -49,9 +54,6 @@ def norms(x: Array) -> Array:
 def sign_of(seed: int) -> int:
     """1 for even seeds, -1 for odd ones."""
     return -1 if seed % 2 else 1
-
-
-# ---- a direction ---------------------------------------------------------------------------------
 
 
 def random_like(direction: Array, around: Array, seed: int) -> Array:
@@ -91,35 +93,22 @@ def units(around: Array, like: Array) -> Array:
 
 
 def aside(direction: Array, other: Array) -> Array:
-    """A direction without its component along another.
-
-    Raises:
-        DataError: nothing remains (same-direction).
-    """
+    """A direction without its component along another. Raises: DataError (same-direction)."""
     unit = other / norm(other) if not is_tensor(other) else other / other.norm()
     remainder = direction - (direction @ unit) * unit
     if norm(remainder) <= SAME * norm(direction):
-        raise DataError(
-            "same-direction",
-            "a control's direction is that of the intervention; name other controls",
-        )
+        why = "a control's direction is that of the intervention; name other controls"
+        raise DataError("same-direction", why)
     return remainder
 
 
 def as_long_as(direction: Array, other: Array) -> Array:
-    """A direction with the length of another.
-
-    Raises:
-        DataError: it has none of its own (no-length).
-    """
+    """A direction with the length of another. Raises: DataError for one of length 0 (no-length)."""
     if not norm(direction) > 0:
         raise DataError("no-length", "a control's direction has length 0; give it more examples")
     if is_tensor(direction):
         return direction * (other.norm() / direction.norm())
     return direction * np.asarray(norm(other) / norm(direction), dtype=direction.dtype)
-
-
-# ---- a direction learned from two labels ---------------------------------------------------------
 
 
 def difference(first: Array, second: Array) -> Array:
@@ -150,17 +139,12 @@ def shuffled_difference(first: Array, second: Array, seed: int) -> Array:
     return sign_of(seed) * (halves[0] + halves[1])
 
 
-# ---- a subspace ----------------------------------------------------------------------------------
-
-
 def random_subspace(basis: Array, around: Array, seed: int) -> Array:
     """Draw as many dimensions as a subspace has from those that activations fill, as `random_like`
     draws one: orthogonal to the subspace as far as there are such, and the others within it.
 
     Args:
         basis: of the subspace, orthonormal rows, [k, d].
-        around: activations, [n, d].
-        seed: which draw.
     """
     b, unit = as_numpy(basis).astype(float), as_numpy(units(around, basis)).astype(float)
     shape = (len(b), len(unit) + len(b))
@@ -170,43 +154,3 @@ def random_subspace(basis: Array, around: Array, seed: int) -> Array:
     others = others[lengths > SAME * np.linalg.norm(sample)]
     within = np.linalg.qr((weights[:, len(unit) :] @ b).T).Q.T
     return cast(np.concatenate([others, within[: len(b) - len(others)]]), basis)
-
-
-def of_equal_variance(basis: Array, around: Array, seed: int) -> Array:
-    """Draw dimensions along which activations together vary as much as along a subspace: as many as
-    that takes, drawn as in `random_subspace`, orthogonal to the subspace and to each other; the
-    last one is turned until the sum is equal.
-
-    Args:
-        basis: of the subspace, orthonormal rows, [k, d].
-        around: activations, [n, d].
-        seed: which draw.
-    Formula: of the last dimension a and the narrowest one b, (a + t b) / √(1 + t²) with t so that
-        its variance is what remains.
-
-    Raises:
-        DataError: all other dimensions together vary less (too-little-variance).
-    """
-    b, x = as_numpy(basis).astype(float), as_numpy(around).astype(float)
-    x, unit = x - x.mean(0), as_numpy(units(around, basis)).astype(float)
-    count = max(0, min(len(x) - 1, x.shape[1]) - len(b))
-    sample = rng.normal(np.array([seed]), "ask.variance", 0, (count, len(unit)))[0] @ unit
-    rows = np.linalg.qr((sample - sample @ b.T @ b).T).Q.T
-    along = np.square(x @ rows.T).sum(0)
-    remaining = np.square(x @ b.T).sum() - np.concatenate([[0.0], along.cumsum()])
-    if remaining[-1] > 0:
-        share = 1 - along.sum() / np.square(x).sum()
-        raise DataError(
-            "too-little-variance",
-            f"{len(b)} of the dimensions have {share:.0%} of the variance, so that all others "
-            "together have less",
-        )
-    last = int(np.flatnonzero(remaining[1:] <= 0)[0])
-    small = last + int(along[last:].argmin())
-    chosen = rows[: last + 1]
-    if along[small] < remaining[last]:
-        over, under = along[last] - remaining[last], remaining[last] - along[small]
-        both = (x @ rows[last]) @ (x @ rows[small])
-        turn = (both + np.sqrt(both**2 + over * under)) / under
-        chosen[-1] = (rows[last] + turn * rows[small]) / np.sqrt(1 + turn**2)
-    return cast(chosen, basis)

@@ -23,6 +23,7 @@ from assay.ask.measure import (
     dictionaries,
     directions,
     interventions,
+    neighbours,
     own_code,
     paths,
     subspaces,
@@ -503,7 +504,7 @@ class Steering:
         """The direction of another layer: a third of the model away, or the nearest to that which
         has one. Raises: DataError if none has."""
         refusal: errors.DataError | None = None
-        for layer in picks.by_distance(learned_at.layer or 0, self.model.layers):
+        for layer in neighbours.by_distance(learned_at.layer or 0, self.model.layers):
             far = Site(learned_at.kind, layer)
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
