@@ -83,7 +83,9 @@ class Case:
     def dims(self) -> tuple[str, ...]:
         """The columns of which the claim names a level or takes something over."""
         named = [dim for c in self.condition.columns for dim, _ in c.levels]
-        by_arm = self.rows.groupby("arm")
+        judged = {*self.compared, *self.h.found, *self.h.missed}
+        judged |= {arm for control in self.h.controls for arm in control.arms}
+        by_arm = self.rows[self.rows["arm"].isin(judged)].groupby("arm")
         varied = [c for c in self.leveled if by_arm[c].nunique().max() > 1]
         every = dict.fromkeys((*self.condition.over, *named, *varied))
         return tuple(d for d in every if d not in self.units)
@@ -340,13 +342,12 @@ def _judge(
         Control(name, tuple(dict.fromkeys(labels)), name in noise) for name, labels in draws.items()
     )
     case = replace(case, rows=rows, h=replace(case.h, of=main, controls=by_name))
-    case = replace(case, h=replace(case.h, empty=_empty(case)))
     arms = [arm for control in by_name for arm in control.arms]
-    samples = {
-        arm: case.sample(case.rows, arm) for arm in (main, *arms, *case.h.found, *case.h.missed)
-    }
+    samples = {main: case.whole}
+    samples |= {x: case.sample(case.rows, x) for x in (*arms, *case.h.found, *case.h.missed)}
+    h = replace(case.h, empty=_empty(case))
     unmet = [text for text in given if not _is_so(case, text)]
-    return case, samples, judge(case.h, samples, unmet)
+    return replace(case, h=h), samples, judge(h, samples, unmet)
 
 
 def _draws(case: Case, main: str, control: str) -> pd.Series:
@@ -355,7 +356,7 @@ def _draws(case: Case, main: str, control: str) -> pd.Series:
     cell, of = [*case.units, *case.dims], case.rows[case.rows["arm"] == control]
     times = of.groupby(cell).size().max()
     if times > 1 == case.rows[case.rows["arm"] == main].groupby(cell).size().max():
-        for name in of.columns.difference([*cell, "arm", *case.numbers]):
+        for name in of.columns.difference([*cell, "arm", *case.numbers, *case.leveled]):
             if of[name].nunique() == times and not of.duplicated([*cell, name]).any():
                 return f"{control} " + of[name].astype(str)
     return of["arm"]
