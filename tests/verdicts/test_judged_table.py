@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import AssayError, ClaimError, DataError
-from assay.verdicts import rule, table
+from assay.verdicts import case, rule
 from assay.verdicts.table import estimate, judge_table
 
 RESULTS = Path(__file__).parents[2] / "examples/results.csv"
@@ -379,7 +379,7 @@ def test_what_a_table_does_not_have_is_refused(ask, code):
 
 
 def test_more_cells_than_a_computer_holds_are_refused(monkeypatch):
-    monkeypatch.setattr(table, "LARGEST", 100)
+    monkeypatch.setattr(case, "LARGEST", 100)
     rows = pd.DataFrame({"arm": "a", "user": range(20), "item": range(20), "x": 1.0})
     with pytest.raises(DataError) as e:
         judge_table(rows, "a.x > 0", ("user", "item"))

@@ -21,6 +21,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -100,8 +101,8 @@ def parse(text: str, functions: Mapping[str, Callable[..., Any]] | None = None) 
     """Take a condition apart; one that compares nothing is a quantity without a range.
 
     Args:
-        functions: functions of one's own by name: of arms (`xr.Dataset`) and columns
-            (`xr.DataArray`), to one number for each unit, or to one of all units.
+        functions: functions of one's own by name, of arms (`xr.Dataset`) and numbers, to a number
+            for each unit (`xr.DataArray`) or one of all units.
 
     Raises:
         ClaimError: it is no condition.
@@ -210,6 +211,7 @@ def dims_of(call: ast.Call) -> tuple[str, ...]:
     return tuple(dims)
 
 
+@lru_cache(maxsize=4096)
 def number(node: ast.expr) -> float | None:
     """What a node without columns comes to."""
     try:
@@ -251,11 +253,11 @@ def column(node: ast.expr) -> Column | None:
 
 
 def _whole(node: ast.expr) -> ast.expr:
-    """What a function of one's own is given: a bare name is an arm."""
-    bare = isinstance(node, ast.Name) or (
-        isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
-    return ast.Subscript(node, ast.Constant("")) if bare else node
+    """What a function of one's own is given: an arm, or a number."""
+    if number(node) is None:
+        _word(node)
+        return ast.Subscript(node, ast.Constant(""))
+    return node
 
 
 # ---- the range -----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 A quantity is computed of each unit that all its arms have, and averaged. The parts of a ratio of
 means, and of arms that share no unit, are terms of the rule's formula; a statistic of all units is
-one term.
+one term. Every array has an axis for each kind of unit, then one for each dimension that the
+condition takes something over, of length 1 where it has none.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Reading:
     Attributes:
         main: the arm of columns that name none.
         swap: the arms that take the place of others.
-        labels: of each kind, the units that any of the arms has.
+        labels: the units of each kind that any of the arms has, and the levels of dimensions.
         terms: what the formula is of, for each unit, and between which numbers it lies.
         undefined: something has no number, although all that it is computed from has one.
     """
@@ -45,21 +46,19 @@ class Reading:
     main: str
     swap: Mapping[str, str]
     labels: dict[str, np.ndarray] = field(default_factory=dict)
-    terms: list[tuple[xr.DataArray, tuple[float, float] | None]] = field(default_factory=list)
+    terms: list[tuple[np.ndarray, tuple[float, float] | None]] = field(default_factory=list)
     undefined: bool = False
-    _called: dict[ast.Call, xr.DataArray] = field(default_factory=dict)
+    _called: dict[ast.Call, np.ndarray] = field(default_factory=dict)
     _ones: set[ast.Call] = field(default_factory=set)
 
     def sample(self) -> Sample:
         """The numbers that decide. Raises: ClaimError."""
+        if clash := {*self.units} & {*self.condition.over}:
+            raise ClaimError("over-units", f"{min(clash)} is a kind of unit; it has no over=")
         self.labels = {unit: self._labels(unit) for unit in self.units}
-        with np.errstate(all="ignore"), xr.set_options(arithmetic_join="exact"):
-            try:
-                formula = ast.unparse(self._formula(self.condition.quantity))
-            except xr.AlignmentError:
-                text = f"the arms of `{self.condition.text}` have other levels"
-                raise ClaimError("other-levels", text) from None
-        span = _span(formula, [ends for _, ends in self.terms])
+        with np.errstate(all="ignore"):
+            formula = ast.unparse(self._formula(self.condition.quantity))
+            span = _span(formula, [ends for _, ends in self.terms])
         names = {x.id for x in ast.walk(self.condition.quantity) if isinstance(x, ast.Name)}
         bounds, ends = (None, span) if names & {*ENDS} else (span, None)
         return Sample(*self._cells(formula), bounds, ends=ends)
@@ -99,8 +98,7 @@ class Reading:
     def _term(self, node: ast.expr) -> ast.Name:
         for part in (x for x in ast.walk(node) if x is not node and self._is_one(x)):
             raise ClaimError("nested", f"`{ast.unparse(part)}` is of all units; it stands alone")
-        x = _of_units(xr.DataArray(self.values(node)), self.units)
-        self.terms.append((x, self._ends(node)))
+        self.terms.append((self._of_units(node), self._ends(node)))
         return ast.Name(f"x{len(self.terms) - 1}")
 
     def _ends(self, node: ast.expr) -> tuple[float, float] | None:
@@ -120,9 +118,9 @@ class Reading:
     def _cells(self, formula: str) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
         """The terms by cell, their units, and the formula. Of cells that lack a term none counts,
         where any has all; a sum of multiples is computed in each."""
-        shape = xr.DataArray(0.0, [*self.labels.items()])
-        terms = [(x + shape).transpose(*self.units).to_numpy().ravel() for x, _ in self.terms]
-        known = np.isfinite(cells := np.stack(terms, axis=1))
+        grid = np.meshgrid(*(self.labels[u] for u in self.units), indexing="ij")
+        cells = np.stack([np.broadcast_to(x, grid[0].shape).ravel() for x, _ in self.terms], 1)
+        known = np.isfinite(cells)
         kept = known.all(1) if known.all(1).any() else known.any(1) | ~known.any()
         cells, size = cells[kept], abs(cells[kept]).max(1)
         if known.all(1).any() and _adds(formula):
@@ -133,7 +131,6 @@ class Reading:
         for k, x in enumerate(cells.T):
             for y in cells.T[:k]:
                 x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
-        grid = np.meshgrid(*self.labels.values(), indexing="ij")
         labels = {u: x.ravel()[kept] for u, x in zip(self.units, grid, strict=True)}
         return cells * (np.nan if self.undefined else 1.0), labels, formula
 
@@ -159,36 +156,74 @@ class Reading:
                 if kind == "each":
                     return self._applied(FUNCTIONS[name], *args)
                 if kind == "over":
-                    return _over(name, self.values(args[0]), dims_of(node))
+                    return self._over(name, args[0], dims_of(node))
                 if node not in self._called:
                     self._called[node] = self._call(node, name)
                 return self._called[node]
         raise ClaimError("not-allowed", f"`{ast.unparse(node)}` is not part of a condition")
 
+    def _of_units(self, node: ast.expr) -> np.ndarray:
+        """The value of a node that is a number of each unit."""
+        x = np.asarray(self.values(node))
+        for dim, n in zip(self.condition.over, x.shape[len(self.units) :], strict=False):
+            if n > 1:
+                raise _open(dim)
+        return x.reshape(x.shape[: len(self.units)] or [1] * len(self.units))
+
     def _applied(self, function: Callable[..., Any], *nodes: ast.expr) -> Any:
         values = [self.values(x) for x in nodes]
         out = function(*values)
-        known = reduce(operator.and_, map(np.isfinite, values))
-        self.undefined |= bool((known & ~np.isfinite(out)).any())
+        self.undefined |= bool(
+            (np.isfinite(reduce(operator.add, values)) & ~np.isfinite(out)).any()
+        )
         if function in (operator.add, operator.sub):  # exactly 0 where only rounding is left
-            return xr.where(abs(out) <= SAME * np.maximum(*map(abs, values)), 0.0, out)
+            return np.where(abs(out) <= SAME * np.maximum(*map(abs, values)), 0.0, out)
         return out
 
-    def _call(self, node: ast.Call, name: str) -> xr.DataArray:
+    def _over(self, name: str, node: ast.expr, dims: tuple[str, ...]) -> np.ndarray:
+        """Something of a unit's levels; nothing where one of them has no number."""
+        outer = {d: self.labels.pop(d) for d in dims if d in self.labels}
+        x, levels = np.asarray(self.values(node)), [self.labels.pop(d, ()) for d in dims]
+        self.labels |= outer
+        axes = tuple(len(self.units) + self.condition.over.index(d) for d in dims)
+        for dim in (
+            d for d, axis, at in zip(dims, axes, levels, strict=True) if x.shape[axis] != len(at)
+        ):
+            raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` has no {dim}")
+        if name not in ("first", "argmax"):
+            function = {"share": "mean", "count": "sum"}.get(name, name)
+            return getattr(np, function)(x, axes, keepdims=True)
+        at, most = np.asarray(levels[0]), x.max(axes, keepdims=True)
+        if at.dtype.kind not in "iuf":
+            raise ClaimError("no-order", f"{name} needs numbers, and {dims[0]} has names")
+        there = x > 0 if name == "first" else x >= most - SAME * abs(most)
+        step = np.diff(np.sort(at)).min() if len(at) > 1 else 1.0
+        at = np.expand_dims(at, [a for a in range(x.ndim) if a != axes[0]])
+        first = np.where(there, at, at.max() + step).min(axes, keepdims=True)
+        return np.where(np.isfinite(most), first, np.nan)
+
+    def _call(self, node: ast.Call, name: str) -> np.ndarray:
         """What a statistic or a function of one's own comes to."""
         if name in STATISTICS:
-            values = [_of_units(self.values(x), self.units) for x in node.args]
-            return self._labelled(of_all(name, values, self.units))
-        function, args = self.condition.functions[name], list[Any]()
-        for x in node.args:
-            arm, whole, levels = column(x) or ("", "?", ())
-            args.append(self.values(x) if whole else _at_levels(self._arm(arm), levels))
+            return self._wide(of_all(name, [self._of_units(x) for x in node.args]))
+        function = self.condition.functions[name]
+        args: list[Any] = [self._arm(at.arm) if (at := column(x)) else number(x) for x in node.args]
         result = function(*args)
-        if not isinstance(result, xr.DataArray) or not {*result.dims} & {*self.units}:
-            self._ones.add(node)
-            number_of = lambda *args: float(function(*args))  # noqa: E731
-            result = pseudo_values(float(result), number_of, args, self.units)
-        return self._labelled(result)
+        if isinstance(result, xr.DataArray) and {*result.dims} & {*self.units}:
+            return self._array(result)
+        self._ones.add(node)
+        names = {u: [_names(x, u) for x in args] for u in self.units}
+
+        def without(axis: int, k: int) -> float:
+            unit = self.units[axis]
+            kept = [of != self.labels[unit][k] for of in names[unit]]
+            pairs = zip(args, kept, strict=True)
+            return float(function(*(x.isel({unit: at}) if len(at) else x for x, at in pairs)))
+
+        known = [np.isin(self.labels[u], np.concatenate(names[u])) for u in self.units]
+        return self._wide(pseudo_values(float(result), without, known))
+
+    # ---- arms
 
     def _arm(self, arm: str, swapped: bool = True) -> xr.Dataset:
         name = arm or self.main
@@ -200,35 +235,63 @@ class Reading:
     def _labels(self, unit: str) -> np.ndarray:
         """The units of a kind; those of the arms that are replaced where no other has any."""
         for swapped in (True, False):
-            arms = [self._arm(c.arm, swapped) for c in self.condition.columns]
-            found = [x[unit].to_numpy().astype(str) for x in arms if unit in x.dims]
+            found = [_names(self._arm(c.arm, swapped), unit) for c in self.condition.columns]
             if any(len({*x}) < len(x) for x in found):
                 raise ClaimError("repeated-unit", f"a {unit} is there twice")
             if any(map(len, found)):
                 return np.unique(np.concatenate(found))
         raise ClaimError("no-units", f"the arms of `{self.condition.text}` have no {unit}s")
 
-    def _labelled(self, x: xr.DataArray) -> xr.DataArray:
-        """An array over all units, by the texts of their labels."""
-        for unit in (u for u in self.units if u in x.dims):
-            x = x.assign_coords({unit: x[unit].to_numpy().astype(str)})
-            x = x.reindex({unit: self.labels[unit]})
-        return x.astype(float).reset_coords(drop=True)
-
-    def _read(self, node: ast.expr) -> xr.DataArray:
+    def _read(self, node: ast.expr) -> np.ndarray:
         """A column of an arm, at the levels that it names."""
         arm, name, levels = column(node) or ("", "", ())
         data = self._arm(arm)
         if name not in data.data_vars:
             hint = nearest(name, map(str, data.data_vars))
             raise ClaimError("unknown-column", f"no number {name} in {arm or self.main}; {hint}")
-        x = _at_levels(data[name], levels)
+        replaced = self.arms.get(arm or self.main, data).get(name, data[name])
+        for dim in (d for d in self.condition.over if d in replaced.dims):
+            self.labels.setdefault(dim, replaced.get_index(dim).to_numpy())
+        return self._array(_at_levels(data[name], levels))
+
+    def _array(self, x: xr.DataArray) -> np.ndarray:
+        """An array with the axes of all others."""
         if x.dtype.kind not in "biuf":
-            raise ClaimError("not-numbers", f"{name} is no number: {x.dtype}")
-        replaced = self.arms.get(arm or self.main, data).get(name, x)
-        over = [d for d in self.condition.over if d in x.dims and d in replaced.dims]
-        xr.align(x, replaced, join="exact", exclude={*x.dims, *replaced.dims} - {*over})
-        return self._labelled(x)
+            raise ClaimError("not-numbers", f"{x.name} is no number: {x.dtype}")
+        axes = (*self.units, *self.condition.over)
+        x = x.squeeze([d for d in x.dims if d not in axes and x.sizes[d] == 1], drop=True)
+        for dim in (d for d in x.dims if d not in axes):
+            raise _open(dim)
+        places = [self._places(x, dim) for dim in axes]
+        out = np.full([len(self.labels[d]) if d in x.dims else 1 for d in axes], np.nan)
+        values = x.transpose(*(d for d in axes if d in x.dims)).to_numpy()
+        out[np.ix_(*places)] = values.reshape([len(at) for at in places])
+        return out
+
+    def _places(self, x: xr.DataArray, dim: str) -> np.ndarray:
+        """Where the labels of an array are among all labels of a dimension."""
+        if dim not in x.dims:
+            return np.zeros(1, int)
+        names = _names(x, dim) if dim in self.units else x.get_index(dim).to_numpy()
+        known = self.labels.setdefault(dim, names)
+        if dim in self.units and np.isin(names, known).all():
+            return np.searchsorted(known, names)
+        if names.tolist() != known.tolist():
+            raise ClaimError("other-levels", f"{x.name or 'a function'} has other {dim}s")
+        return np.arange(len(names))
+
+    def _wide(self, x: np.ndarray) -> np.ndarray:
+        return x.reshape(x.shape + (1,) * len(self.condition.over))
+
+
+def _open(dim: Any) -> ClaimError:
+    return ClaimError("open-level", f"say which {dim}: x[{dim}=…], or mean(x, over={dim})")
+
+
+def _names(x: Any, unit: str) -> np.ndarray:
+    """The labels of a kind of unit in an array or arm, as texts."""
+    has = isinstance(x, xr.DataArray | xr.Dataset) and unit in x.dims
+    return x.get_index(unit).to_numpy().astype(str) if has else np.empty(0, str)
 
 
 def _is_linear(node: ast.BinOp) -> bool:
@@ -256,27 +319,20 @@ def _span(formula: str, ends: Sequence[tuple[float, float] | None]) -> tuple[flo
     return float(base + off[off < 0].sum()), float(base + off[off > 0].sum())
 
 
-def _of_units(x: xr.DataArray, units: Sequence[str]) -> xr.DataArray:
-    """An array of units alone. Raises: ClaimError."""
-    for dim in (d for d in x.dims if d not in units):
-        raise ClaimError("open-level", f"say which {dim}: x[{dim}=…], or mean(x, over={dim})")
-    return x
-
-
-def _compared(compare: Callable[..., Any], a: Any, b: Any) -> xr.DataArray:
+def _compared(compare: Callable[..., Any], a: Any, b: Any) -> np.ndarray:
     """1 where a comparison is true and 0 where it is false, of numbers without their rounding."""
-    gap = xr.DataArray(a - b)
-    gap = gap.where((abs(gap) > SAME * np.maximum(abs(a), abs(b))) | gap.isnull(), 0.0)
-    return compare(gap, 0).astype(float).where(gap.notnull())
+    gap = np.asarray(a - b)
+    gap = np.where(abs(gap) <= SAME * np.maximum(abs(a), abs(b)), 0.0, gap)
+    return np.where(np.isnan(gap), np.nan, compare(gap, 0.0))
 
 
-def _at_levels(x: Any, levels: Sequence[tuple[str, str]]) -> Any:
+def _at_levels(x: xr.DataArray, levels: Sequence[tuple[str, str]]) -> xr.DataArray:
     """An array at the levels that a condition names: by their texts, or else by their numbers."""
     for dim, level in levels:
         if dim not in x.dims:
             hint = nearest(dim, map(str, x.dims))
-            raise ClaimError("unknown-dimension", f"nothing varies over {dim}; {hint}")
-        known = x[dim].to_numpy()
+            raise ClaimError("unknown-dimension", f"{x.name} has no {dim}; {hint}")
+        known = x.get_index(dim).to_numpy()
         at = np.flatnonzero(known.astype(str) == level)
         if not at.size and known.dtype.kind in "iuf":
             with suppress(ValueError):
@@ -287,18 +343,3 @@ def _at_levels(x: Any, levels: Sequence[tuple[str, str]]) -> Any:
             )
         x = x.isel({dim: int(at[0])}, drop=True)
     return x
-
-
-def _over(name: str, x: Any, dims: tuple[str, ...]) -> xr.DataArray:
-    """Something of a unit's levels; nothing where one of them has no number."""
-    for dim in (d for d in dims if not isinstance(x, xr.DataArray) or d not in x.dims):
-        raise ClaimError("unknown-dimension", f"nothing varies over {dim}")
-    if name not in ("first", "argmax"):
-        return getattr(x, {"share": "mean", "count": "sum"}.get(name, name))(dims, skipna=False)
-    levels, most = x[dims[0]], x.max(dims)
-    if levels.dtype.kind not in "iuf":
-        raise ClaimError("no-order", f"{name} needs numbers, and {dims[0]} has names")
-    there = x > 0 if name == "first" else x >= most - SAME * abs(most)
-    step = float(np.diff(np.sort(levels)).min()) if len(levels) > 1 else 1.0
-    first = levels.where(there).min(dims).fillna(float(levels.max()) + step)
-    return first.where(x.notnull().all(dims))

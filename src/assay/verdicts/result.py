@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from assay.errors import line
@@ -22,7 +21,8 @@ from assay.verdicts.digits import number, with_interval
 from assay.verdicts.rule import LEVEL, MOST, Hypothesis, Sample, Tested, Verdict
 
 SIGNS = MappingProxyType({"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○"})
-COLOURS = MappingProxyType({"●": "#1a7f37", "✕": "#b42318", "◐": "#9a6700", "○": "#6e7781"})
+LATEX = {"−": "$-$", "×": r"$\times$", "<": "$<$", ">": "$>$"}
+LATEX |= {f"{sign} ": "" for sign in SIGNS.values()}
 REASONS = MappingProxyType(
     {
         "few-units": "too few units",
@@ -118,21 +118,22 @@ class Result:
 
     def __str__(self) -> str:
         said = [text for claim in self.claims for text in _lines(claim)]
-        said += [f"  scope: {self.scope}"] if self.scope else []
-        return "\n".join(map(_wrapped, said))
+        return "\n".join(map(_wrapped, (*said, *(f"  {x}" for x in _remarks(self)))))
 
     def __repr__(self) -> str:
         first = self.claims[0]
         return line(f"<Result {self.outcome}: {first.holds}, {_number(first, self.verdict)}>")
 
     def _repr_html_(self) -> str:
-        return to_html(self)
+        """A table of claims and controls, then notes and scope."""
+        with pd.option_context("display.max_colwidth", None):
+            table = _shown(self).to_html(index=False, border=0, justify="left")
+        said = "".join(f"<li>{html.escape(line(x))}</li>" for x in _remarks(self))
+        return f"<div class='assay'>{table}<ul>{said}</ul></div>"
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each claim, and one for each of its controls."""
-        every = (self.samples[k] if self.samples else {} for k in range(len(self.claims)))
-        pairs = zip(self.claims, every, strict=True)
-        return pd.DataFrame([row for claim, samples in pairs for row in _records(claim, samples)])
+        return pd.DataFrame([row for claim in self.claims for row in _records(claim)])
 
     def to_csv(self) -> str:
         """The table of `to_pandas` as CSV, in which no cell is a formula."""
@@ -140,15 +141,17 @@ class Result:
 
     def to_markdown(self) -> str:
         """A table in Markdown."""
-        rows = [[re.sub(r"([\\`*_<>\[\]|])", r"\\\1", x) for x in row] for row in _shown(self)]
-        rows.insert(1, ["---"] * len(rows[0]))
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        shown = _shown(self)
+        rows = [[*shown], ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+        cells = ([re.sub(r"([\\`*_<>\[\]|])", r"\\\1", x) for x in row] for row in rows)
+        return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
     def to_latex(self) -> str:
         """A table in LaTeX, with the rules of booktabs."""
-        head, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in _shown(self))
-        top, bottom = r"\begin{tabular}{llrrr}", r"\end{tabular}"
-        return "\n".join((top, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", bottom))
+        text = _shown(self).to_latex(index=False, escape=True)
+        for sign, latex in LATEX.items():
+            text = text.replace(sign, latex)
+        return text
 
 
 @dataclass(frozen=True)
@@ -218,11 +221,12 @@ def _lines(claim: Judged) -> Iterator[str]:
         yield f"  {t.outcome}: {name} {_number(claim, t)}, lead {with_interval(*t.lead)}{draws}"
     if v.thresholds:
         yield f"  true of thresholds from {number(v.thresholds[0])} to {number(v.thresholds[1])}"
-    yield from (f"  {_note(note)}" for note in claim.notes)
 
 
-def _note(note: Note) -> str:
-    return f"{'doubt' if note.doubt else 'note'}: {note}"
+def _remarks(result: Result) -> Iterator[str]:
+    yield from (f"{'doubt' if note.doubt else 'note'}: {note}" for note in result.notes)
+    if result.scope:
+        yield f"scope: {result.scope}"
 
 
 def _price(v: Verdict) -> str:
@@ -252,62 +256,30 @@ def _wrapped(text: str) -> str:
 # ---- tables --------------------------------------------------------------------------------------
 
 
-def _records(claim: Judged, samples: Mapping[str, Sample]) -> Iterator[dict[str, Any]]:
+def _records(claim: Judged) -> Iterator[dict[str, Any]]:
     """A row for the method, and for each control."""
-
-    def n(arm: str) -> dict[str, int]:
-        labels = samples[arm].units if arm in samples else {}
-        return {f"n_{unit}": len(np.unique(x)) for unit, x in labels.items()}
-
-    v = claim.verdict
-    numbers = {"estimate": v.estimate, "low": v.low, "high": v.high}
-    about = {"claim": claim.text, "holds": claim.holds}
+    v, about = claim.verdict, {"claim": claim.text, "holds": claim.holds}
     came = {"outcome": v.outcome, "reason": v.reason, "about": v.about}
-    yield {**about, "arm": claim.h.of, "role": "method", **came, **numbers, **n(claim.h.of)}
+    n = {f"n_{unit}": k for unit, k in v.n.items()}
+    limits = {"estimate": v.estimate, "low": v.low, "high": v.high}
+    yield {**about, "arm": claim.h.of, "role": "method", **came, **limits, **n}
     for name, t in v.controls.items():
         lead = dict(zip(("lead", "lead_low", "lead_high"), t.lead, strict=True))
-        numbers = {"estimate": t.estimate, "low": t.low, "high": t.high, **lead}
-        draws = {"satisfied": t.satisfied, "draws": t.draws, "why": claim.why.get(name, "")}
-        came = {"outcome": t.outcome, "strongest": t.arm}
-        yield {**about, "arm": name, "role": "control", **came, **numbers, **draws, **n(t.arm)}
+        limits = {"estimate": t.estimate, "low": t.low, "high": t.high, **lead}
+        draws = {"strongest": t.arm, "satisfied": t.satisfied, "draws": t.draws}
+        came = {"outcome": t.outcome, "why": claim.why.get(name, "")}
+        yield {**about, "arm": name, "role": "control", **came, **limits, **draws}
 
 
-def _shown(result: Result) -> list[list[str]]:
-    """A header, a line for each claim, and one for each of its controls, as texts."""
-    rows = [["outcome", "claim or control", "estimate", "lead", "units"]]
+def _shown(result: Result) -> pd.DataFrame:
+    """A line for each claim, and one for each of its controls, as texts."""
+    rows = list[tuple[str, ...]]()
     for claim in result.claims:
         v = claim.verdict
         what = f"{SIGNS[v.outcome]} {v.outcome}" + f" ({v.reason})" * bool(v.reason)
-        rows.append([what, claim.text, _number(claim, v), "", _units(v.n)])
+        rows.append((what, claim.text, _number(claim, v), "", _units(v.n)))
         for name, t in v.controls.items():
             draws = f"{t.satisfied} of {t.draws}" if t.draws > 1 else ""
-            rows.append([t.outcome, name, _number(claim, t), with_interval(*t.lead), draws])
-    return [[line(x) for x in row] for row in rows]
-
-
-LATEX = MappingProxyType(
-    {
-        **{x: f"\\{x}" for x in "&%$#_{}"},
-        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-        **{"−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "×": r"$\times$"},
-        **dict.fromkeys(SIGNS.values(), ""),
-    }
-)
-
-
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(x, x) for x in text).strip()
-
-
-def to_html(result: Result) -> str:
-    """A fragment of HTML: a table of claims and controls, then notes and scope."""
-    head, *rows = _shown(result)
-    body = f"<tr>{''.join(f'<th>{html.escape(x)}</th>' for x in head)}</tr>"
-    for row in rows:
-        colour = COLOURS.get(row[0].split(" ")[0], "inherit")
-        cells = "".join(f"<td>{html.escape(x)}</td>" for x in row[1:])
-        body += f"<tr><td style='color:{colour}'>{html.escape(row[0])}</td>{cells}</tr>"
-    said = [_note(n) for n in result.notes] + [f"scope: {result.scope}"] * bool(result.scope)
-    notes = "".join(f"<li>{html.escape(line(x))}</li>" for x in said)
-    style = "text-align:left;font-variant-numeric:tabular-nums"
-    return f"<div class='assay'><table style='{style}'>{body}</table><ul>{notes}</ul></div>"
+            rows.append((t.outcome, name, _number(claim, t), with_interval(*t.lead), draws))
+    columns = ["outcome", "claim or control", "estimate", "lead", "units"]
+    return pd.DataFrame([[line(x) for x in row] for row in rows], columns=columns)

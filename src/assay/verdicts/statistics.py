@@ -7,13 +7,9 @@ Source: Tukey 1958.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
-from typing import Any
 
 import numpy as np
-import xarray as xr
 from scipy import special, stats
 
 from assay.errors import ClaimError
@@ -57,43 +53,40 @@ ENDS |= dict.fromkeys(("auroc", "precision", "recall", "f1"), (0.0, 1.0))
 """Between which numbers a statistic lies."""
 
 
-def of_all(name: str, values: Sequence[xr.DataArray], units: Sequence[str]) -> xr.DataArray:
-    """A statistic of the units that have all values, as one number of each."""
-    arrays = xr.broadcast(*values)
-    known = reduce(operator.and_, map(np.isfinite, arrays))
+def of_all(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """A statistic of the units that have all values, as one number of each.
 
-    def value(*arrays: xr.DataArray, of: Callable[..., float] = STATISTICS[name]) -> float:
-        flat = [x.to_numpy().ravel() for x in arrays]
-        return float(of(*(x[np.isfinite(x)] for x in flat)))
+    Args:
+        arrays: an axis for each kind of unit.
+    """
+    whole = np.isfinite(sum(arrays))
+    axes = range(whole.ndim)
+    known = [np.asarray(whole.any(tuple(a for a in axes if a != axis))) for axis in axes]
+    pairs = [np.where(whole, x, np.nan) for x in arrays]
 
-    pairs = [x.where(known) for x in arrays]
-    left = partial(value, of=_smooth_median) if name == "median" else value
-    return pseudo_values(value(*pairs), left, pairs, units)
+    def without(axis: int, k: int) -> float:
+        left = [np.delete(x, k, axis) for x in pairs]
+        function = _smooth_median if name == "median" else STATISTICS[name]
+        return function(*(x[np.isfinite(x)] for x in left))
+
+    value = STATISTICS[name](*(x[whole] for x in pairs)) if whole.any() else np.nan
+    return pseudo_values(value, without, known)
 
 
 def pseudo_values(
-    whole: float, function: Callable[..., float], args: Sequence[Any], units: Sequence[str]
-) -> xr.DataArray:
-    """What a function of arrays comes to, as one number of each unit that they have.
+    whole: float, without: Callable[[int, int], float], known: Sequence[np.ndarray]
+) -> np.ndarray:
+    """A number of all units as one number of each.
 
     Args:
-        whole: what it comes to with all units.
+        without: the number without unit k of a kind.
+        known: of each kind, which units have a part in it.
     """
-    out = xr.DataArray(whole)
-    for unit in units:
-        of = [x.dropna(unit, how="all")[unit].to_numpy() for x in args if _has(x, unit)]
-        labels = np.unique(np.concatenate(of)) if of else np.empty(0)
-        left = np.array(
-            [
-                function(*(x.isel({unit: x[unit] != at}) if _has(x, unit) else x for x in args))
-                for at in labels
-            ]
-        )
-        if of:
-            mean = left.mean() if len(left) else np.nan
-            out = out + xr.DataArray((len(left) - 1) * (mean - left), {unit: labels}, (unit,))
+    out = np.full([1] * len(known), float(whole))
+    for axis, there in enumerate(known):
+        if len(there) > 1:
+            left = np.full(len(there), np.nan)
+            left[there] = [without(axis, int(k)) for k in np.flatnonzero(there)]
+            off = (there.sum() - 1) * (left[there].mean() - left)
+            out = out + np.expand_dims(off, [a for a in range(len(known)) if a != axis])
     return out
-
-
-def _has(x: Any, unit: str) -> bool:
-    return isinstance(x, xr.DataArray | xr.Dataset) and unit in x.dims
