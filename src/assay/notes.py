@@ -62,7 +62,7 @@ NOTES = MappingProxyType(
             "{n} claims were tried, so each is judged at the level {level}",
             "One of many claims holds by luck more often than one alone (Šidák 1967).",
         ),
-        "missing": Kind(
+        "no-control": Kind(
             "no control {control}: give {give}",
             "What it would test is still open.",
         ),
@@ -87,7 +87,7 @@ NOTES = MappingProxyType(
             "{thing} may be the best of many on these prompts; give chosen_on=",
             "The best of many on some prompts is less good on others.",
         ),
-        "copies": Kind(
+        "same-prompts": Kind(
             "{n} prompts are copies of others, and count with these as one",
             "A copy says nothing new.",
         ),
@@ -107,6 +107,7 @@ NOTES = MappingProxyType(
         "unmoved": Kind(
             "{n} of {of} prompts have exactly the same number with {thing} as without",
             "Does the change reach them?",
+        ),
         "groups": Kind(
             "the units share a {column}, {n} in all; with these as units the interval is [{low:.3g}, {high:.3g}]",
             "Units that share something are no independent evidence. Give the column as the unit, or fix it.",

@@ -134,8 +134,7 @@ def decide(question: Question, measured: Measured) -> Decided:
             samples[arm] = replace(sample, bounds=whole, exact=exact)
         else:
             samples[arm] = widened(sample, error)
-    unmet = [text for text in _unmet(question, measured, ends)]
-    return Decided(case, samples, judge(h, samples, unmet))
+    return Decided(case, samples, judge(h, samples, _unmet(question, measured, ends)))
 
 
 # ---- noise ---------------------------------------------------------------------------------------

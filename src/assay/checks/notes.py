@@ -52,7 +52,7 @@ def _about(question: Question, decided: Decided) -> Iterator[Note]:
     """Prompts that are copies, and units that have no number."""
     labels, rows = question.prompts.labels, decided.case.rows
     if copies := len(labels) - len({*labels}):
-        yield Note("copies", {"n": copies})
+        yield Note("same-prompts", {"n": copies})
     for unit, n in decided.verdict.n.items():
         if (of := rows[unit].nunique()) > n:
             yield Note("left-out", {"n": of - n, "of": of, "unit": unit})
@@ -75,7 +75,7 @@ def _lacking(
         missing["known"] = "known={name: a thing with a small effect}"
     for name, how in missing.items():
         if name not in measured.controls:
-            yield Note("missing", {"control": name, "give": how})
+            yield Note("no-control", {"control": name, "give": how})
     if controls is not None and not isinstance(controls, Mapping):
         for c in TABLE.get(thing.aspect, ()):
             if c.default and c.name not in {*controls, *missing}:
