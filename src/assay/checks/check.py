@@ -30,6 +30,8 @@ from assay.verdicts.rule import DRAWS
 MORE, RARE = 12, 0.05
 """Rivals of a pool where the first few leave open whether another one satisfies the claim, and how
 probable that may be."""
+OF_TABLES = frozenset(("copies",))
+"""Doubts that no check has: a function of one thing about each prompt has numbers on a curve."""
 
 
 def check(
@@ -97,7 +99,8 @@ def check(
         run.damage(damage)
     decided, notes = run.decide()
     notes += [*remarks(question, run.measured, decided, thing, controls, damage=damage is not None)]
-    notes += [*doubts(decided.case, decided.verdict)]
+    found = doubts(decided.case, decided.verdict)
+    notes += [note for note in found if note.code not in OF_TABLES]
     h, why = decided.case.h, {d.control.name: d.control.why for d in run.measured.draws.values()}
     judged = Judged(claim, holds, h, doubted(decided.verdict, notes), why, tuple(notes))
     rows = table(read, run.measured.arms, question.units, question.fixed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from assay.checks.calls import NONE
 from assay.checks.rows import ENDS, Numbers, Prompts, effects, table
@@ -27,9 +27,8 @@ from assay.verdicts.rule import (
 
 Range = tuple[float, float]
 DAMAGE = "damage"
-LEAST, RARE = 3, 0.05
-"""So many rivals of a pool say how much others differ; how probable it may be that another one
-satisfies a claim that holds."""
+LEAST = 3
+"""So many rivals of a pool say how much others differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +75,7 @@ class Measured:
         draws: by arm what stands in for it.
         repeats: the numbers of the thing in two calls, where these differ.
         unable: why the control `damage` tests nothing.
+        samples: by arm what decides the claim with it, so far.
     """
 
     before: Numbers
@@ -83,6 +83,7 @@ class Measured:
     draws: dict[str, Draw] = field(default_factory=dict)
     repeats: tuple[Numbers, ...] = ()
     unable: str = ""
+    samples: dict[str, Sample] = field(default_factory=dict)
 
     @property
     def main(self) -> str:
@@ -116,25 +117,24 @@ class Decided:
 
 def decide(question: Question, measured: Measured) -> Decided:
     """Judge by the rule alone."""
-    same = effects(measured.before, measured.before)
-    empty, c = question.estimate(same), question.condition
-    h = Hypothesis(c.low, c.high, of=measured.main, empty=empty if math.isfinite(empty) else 0.0)
-    controls = measured.controls
+    main, c = measured.main, question.condition
+    empty = question.estimate(effects(measured.before, measured.before))
+    h = Hypothesis(c.low, c.high, of=main, empty=empty if math.isfinite(empty) else 0.0)
     if question.known:
         h = replace(h, missed=tuple(measured.draws))
     else:
-        h = replace(h, controls=tuple(controls.values()))
-    case = question.laid_out(measured.arms, h)
-    ends = _ends(question, measured)
-    error, samples = noise(question, measured), dict[str, Sample]()
-    for arm in measured.arms:
-        sample = case.sample(case.rows, arm)
-        if ends:
-            whole, exact = _span(ends, c), question.bounds is not None
-            samples[arm] = replace(sample, bounds=whole, exact=exact)
-        else:
-            samples[arm] = widened(sample, error)
-    return Decided(case, samples, judge(h, samples, _unmet(question, measured, ends)))
+        h = replace(h, controls=tuple(measured.controls.values()))
+    fresh = {a: x for a, x in measured.arms.items() if a not in measured.samples}
+    part = question.laid_out({main: measured.arms[main], **fresh}, h)
+    measured.samples |= {arm: part.sample(part.rows, arm) for arm in fresh}
+    ends, error = _ends(question, measured), noise(question, measured)
+    if ends:
+        sure = {"bounds": _span(ends, c), "exact": question.bounds is not None}
+        samples = {arm: replace(x, **sure) for arm, x in measured.samples.items()}
+    else:
+        samples = {arm: widened(x, error) for arm, x in measured.samples.items()}
+    verdict = judge(h, samples, _unmet(question, measured, ends))
+    return Decided(question.laid_out(measured.arms, h), samples, verdict)
 
 
 # ---- noise ---------------------------------------------------------------------------------------
@@ -226,5 +226,5 @@ def others(decided: Decided, control: Control) -> float:
     spread = max(float(x.var(ddof=1)) - float(np.mean(errors or [0.0])), 1e-300)
     h = decided.case.h
     t = (np.array([h.low, h.high]) - x.mean()) / math.sqrt(spread * (1 + 1 / len(x)))
-    low, high = stats.t.cdf(t, len(x) - 1)
+    low, high = special.stdtr(len(x) - 1, t)
     return float(high - low)

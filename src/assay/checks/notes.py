@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from assay.checks.diagnostics import idle, unmoved
@@ -71,7 +72,7 @@ def _lacking(
     missing = thing.missing()
     if not damage and isinstance(thing, Parts | Place) and not decided.case.h.is_null:
         missing[DAMAGE] = "damage=another task"
-    if decided.case.h.is_null and question.condition.low > float("-inf") < question.condition.high:
+    if decided.case.h.is_null and math.isfinite(question.condition.high - question.condition.low):
         missing["known"] = "known={name: a thing with a small effect}"
     for name, how in missing.items():
         if name not in measured.controls:
