@@ -48,7 +48,11 @@ def credited(about):
     if kind == "text":
         return Text(value, about.get("others", ()), about.get("paraphrases", ()))
     t = value
-    return Training.of(t.train, t.examples, t.labels, other=t.other) if hasattr(t, "train") else Mine(t)
+    return (
+        Training.of(t.train, t.examples, t.labels, other=t.other)
+        if hasattr(t, "train")
+        else Mine(t)
+    )
 
 
 class Mine(Thing):
@@ -75,7 +79,9 @@ def test_planted_truth_holds_and_alternatives_are_caught(world):
     assert result.controls[name].outcome == "satisfies", result
 
 
-@pytest.mark.parametrize(("breaks", "outcome"), [(0.0, "holds"), (0.02, "holds"), (2.0, "unspecific")])
+@pytest.mark.parametrize(
+    ("breaks", "outcome"), [(0.0, "holds"), (0.02, "holds"), (2.0, "unspecific")]
+)
 def test_breaking_another_task_is_another_explanation(breaks, outcome):
     """The planted head moves the claim's numbers by some ten of their spreads, which count as
     four."""

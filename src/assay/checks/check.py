@@ -95,7 +95,7 @@ def check(
     calls = Calls(function, read, thing, none, alone, Record(save, about))
     run = _Run(calls, question, controls, draws)
     run.start(known)
-    if damage is not None and known is None:
+    if damage is not None and run.holds and known is None:
         run.damage(damage)
     decided, notes = run.decide()
     notes += [*remarks(question, run.measured, decided, thing, controls, damage=damage is not None)]
@@ -120,7 +120,8 @@ class _Run:
         self.controls, self.count, self.notes = controls, count, list[Note]()
 
     def start(self, known: Mapping[str, Any] | None) -> None:
-        """Call everything on two prompts, and then on all."""
+        """Call everything on two prompts, and then on all; one of each control where the claim does
+        not hold by itself, which none can change."""
         watch = self.watch = Watch(self.calls)
         for name in sorted(self.question.read - {*watch.numbers}):
             hint = nearest(name, watch.numbers)
@@ -131,22 +132,23 @@ class _Run:
             first = [*made(self.thing, prompts, self.controls, self.count, most)]
         else:
             first = [*given(self.thing, prompts, known)]
-        arms = named(first, [self.thing.name])
+        one_each = [*{d.control.name: d for d in reversed(first)}.values()]
         dry = {self.thing.name: watch.numbers}
-        for arm, draw in {d.control.name: (a, d) for a, d in reversed(arms.items())}.values():
-            numbers = self.calls(draw.value, arm, watch.rows)
-            dry[arm] = effects(watch.without.seen[0], numbers)
+        for draw in one_each:
+            numbers = self.calls(draw.value, draw.control.name, watch.rows)
+            dry[draw.control.name] = effects(watch.without.seen[0], numbers)
         diagnostics.refuse_ignoring(self.calls, dry, self.question.read, few=True)
-        self.calls.progress.total = 4 + len(arms)
+        self.calls.progress.total = 3 + len(first)
         self.measured = self._measured()
-        self.add(first)
+        self.holds = decide(self.question, self.measured).may_hold
+        self.add(first if self.holds or known is not None else one_each)
         diagnostics.refuse_ignoring(self.calls, self.measured.arms, self.question.read)
 
     def _measured(self) -> Measured:
         """Call without the thing and with it, and see whether the numbers depend on the call."""
         calls, watch, main = self.calls, self.watch, self.thing.name
         before, after = calls.without(), calls(self.thing.value, main)
-        half = sorted(calls.prompts.by_length[: (len(calls.prompts) + 1) // 2], reverse=True)
+        half = diagnostics.short(calls)
         part = calls(self.thing.value, main, half)
         numbers = effects(before, after)
         size = np.array([*diagnostics.sizes(numbers).values()])

@@ -26,6 +26,8 @@ AGAIN, IN_ORDER = 7, 8
 """Further calls that have to agree with one that differs from the first two: of a noisy yes or no,
 p²(1 - p)⁸ < 0.7% of calls are like that. And calls that all have to move one way: noise does so
 in 2 of 8! cases."""
+SOME = 8
+"""Prompts at most that are called once more in other company."""
 SHARES = 720_720
 """All shares of up to 16 are multiples of 1 by this."""
 
@@ -120,9 +122,14 @@ Part = tuple[Sequence[int], Numbers]
 """Some prompts, and their numbers in a call of only these."""
 
 
+def short(calls: Calls) -> list[int]:
+    """Some of the shortest prompts in reverse order: they have less padding, other company and
+    another place in the call."""
+    return sorted(calls.prompts.by_length[: min(SOME, len(calls.prompts) // 2)], reverse=True)
+
+
 def parts(calls: Calls, watch: Watch, half: Part, before: Numbers) -> list[Part]:
-    """Calls of some prompts: the shorter half in reverse, which have less padding and another place
-    in the call; two; and one alone, or two where one is not taken."""
+    """Calls of some prompts: those of `short`; two; and one alone, or two where one is not taken."""
     found = [(half[0], effects({n: x[half[0]] for n, x in before.items()}, half[1]))]
     found.append((watch.rows, watch.numbers))
     for count in (1, 2):

@@ -109,6 +109,13 @@ class Decided:
     verdict: Verdict
 
     @property
+    def may_hold(self) -> bool:
+        """Whether the claim holds by itself, or would if its units did not tie."""
+        h = self.case.h
+        arm = judge_arm(h, self.samples[h.of], ())
+        return arm.outcome == "holds" or arm.reason == "ties"
+
+    @property
     def by_rivals(self) -> bool:
         """Whether the claim holds where only rivals stand in, and none of noise."""
         rivals = tuple(c for c in self.case.h.controls if not c.noise)
