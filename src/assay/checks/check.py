@@ -14,7 +14,7 @@ from assay.checks.calls import EFFECT, Calls
 from assay.checks.damage import Task, damaged
 from assay.checks.diagnostics import Watch
 from assay.checks.draws import FIRST, Controls, given, made, named
-from assay.checks.judging import DAMAGE, Decided, Measured, Question, decide, others
+from assay.checks.judging import DAMAGE, Decided, Question, decide, others
 from assay.checks.notes import remarks
 from assay.checks.record import Record, digest, source
 from assay.checks.rows import ENDS, Prompts, effects, table
@@ -117,7 +117,7 @@ class _Run:
 
     def __init__(self, calls: Calls, question: Question, controls: Controls, count: int) -> None:
         self.calls, self.question, self.thing = calls, question, calls.thing
-        self.controls, self.count, self.notes = controls, count, list[Note]()
+        self.controls, self.count = controls, count
 
     def start(self, known: Mapping[str, Any] | None) -> None:
         """Call everything on two prompts, and then on all; one of each control where the claim does
@@ -139,37 +139,10 @@ class _Run:
             dry[draw.control.name] = effects(watch.without.seen[0], numbers)
         diagnostics.refuse_ignoring(self.calls, dry, self.question.read, few=True)
         self.calls.progress.total = 3 + len(first)
-        self.measured = self._measured()
+        self.measured, self.notes = diagnostics.measured(self.calls, watch, self.question.condition)
         self.holds = decide(self.question, self.measured).may_hold
         self.add(first if self.holds or known is not None else one_each)
         diagnostics.refuse_ignoring(self.calls, self.measured.arms, self.question.read)
-
-    def _measured(self) -> Measured:
-        """Call without the thing and with it, and see whether the numbers depend on the call."""
-        calls, watch, main = self.calls, self.watch, self.thing.name
-        before, after = calls.without(), calls(self.thing.value, main)
-        half = diagnostics.short(calls)
-        part = calls(self.thing.value, main, half)
-        numbers = effects(before, after)
-        size = np.array([*diagnostics.sizes(numbers).values()])
-        noisy = watch.noisy
-        if (
-            not noisy
-            and (diagnostics.apart(part, {n: x[half] for n, x in after.items()}) > size).any()
-        ):
-            again = calls(self.thing.value, main, half, again=1)
-            noisy = bool((diagnostics.apart(part, again) > diagnostics.EXACT * size).any())
-        repeats, jitter = (), dict[str, float]()
-        if noisy:
-            other = effects(calls.without(again=1), calls(self.thing.value, main, again=1))
-            repeats = numbers, other
-            jitter = {n: float(np.nanmean(np.abs(x - other[n]))) for n, x in numbers.items()}
-            numbers = {n: (x + other[n]) / 2 for n, x in numbers.items()}
-            before = {n: numbers[f"{n}{ENDS[0]}"] for n in before}
-        some = diagnostics.parts(calls, watch, (half, part), before)
-        diagnostics.refuse_one_for_all(calls.name, numbers, some, self.question.read)
-        self.notes += diagnostics.dependence(numbers, some, jitter, self.question.condition)
-        return Measured(before, {main: numbers}, repeats=repeats)
 
     def add(self, further: Sequence[Draw]) -> None:
         """Call the function with further draws."""

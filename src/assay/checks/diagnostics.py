@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from assay.checks.calls import Calls
+from assay.checks.judging import Measured
 from assay.checks.rows import ENDS, FEWEST, Numbers, effects
 from assay.errors import DataError, RunError
 from assay.notes import Note
@@ -122,22 +123,44 @@ Part = tuple[Sequence[int], Numbers]
 """Some prompts, and their numbers in a call of only these."""
 
 
-def short(calls: Calls) -> list[int]:
-    """Some of the shortest prompts in reverse order: they have less padding, other company and
-    another place in the call."""
-    return sorted(calls.prompts.by_length[: min(SOME, len(calls.prompts) // 2)], reverse=True)
+def measured(calls: Calls, watch: Watch, condition: Condition) -> tuple[Measured, list[Note]]:
+    """Call without the thing and with it; twice, if calls differ; and once more on some prompts, to
+    see whether a number depends on the others in its call. Raises: DataError (one-for-all)."""
+    value, main = calls.thing.value, calls.thing.name
+    before, after = calls.without(), calls(value, main)
+    numbers = effects(before, after)
+    size = np.array([*sizes(numbers).values()])
+    some = sorted(calls.prompts.by_length[: min(SOME, len(calls.prompts) // 2)], reverse=True)
+    part, there = calls(value, main, some), {n: x[some] for n, x in after.items()}
+    noisy = watch.noisy
+    if (apart(part, there) > ROUNDING * size).any():
+        noisy |= bool((apart(part, calls(value, main, some, again=1)) > EXACT * size).any())
+        beside = calls.without(some)
+    else:
+        beside = {n: x[some] for n, x in before.items()}
+    repeats, jitter = list[Numbers](), dict[str, float]()
+    if noisy:
+        other = effects(calls.without(again=1), calls(value, main, again=1))
+        repeats = [numbers, other]
+        jitter = {n: float(np.nanmean(np.abs(x - other[n]))) for n, x in numbers.items()}
+        numbers = {n: (x + other[n]) / 2 for n, x in numbers.items()}
+        before = {n: numbers[f"{n}{ENDS[0]}"] for n in before}
+    parts = [(some, effects(beside, part)), (watch.rows, watch.numbers), *_alone(calls)]
+    read = {c.name for c in condition.columns}
+    refuse_one_for_all(calls.name, numbers, parts, read)
+    return Measured(before, {main: numbers}, repeats=tuple(repeats)), dependence(
+        numbers, parts, jitter, condition
+    )
 
 
-def parts(calls: Calls, watch: Watch, half: Part, before: Numbers) -> list[Part]:
-    """Calls of some prompts: those of `short`; two; and one alone, or two where one is not taken."""
-    found = [(half[0], effects({n: x[half[0]] for n, x in before.items()}, half[1]))]
-    found.append((watch.rows, watch.numbers))
+def _alone(calls: Calls) -> list[Part]:
+    """A call of one prompt, which has no padding; of two for a function that does not take one."""
     for count in (1, 2):
         rows = calls.prompts.by_length[:count]
         with contextlib.suppress(RunError, DataError):
             after = calls(calls.thing.value, calls.thing.name, rows)
-            return [*found, (rows, effects(calls.without(rows), after))]
-    return found
+            return [(rows, effects(calls.without(rows), after))]
+    return []
 
 
 def refuse_one_for_all(name: str, numbers: Numbers, some: Sequence[Part], read: set[str]) -> None:
