@@ -9,13 +9,13 @@ import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
 from assay.ask import checks
-from assay.ask.measure import activations, controls, directions, measuring, models
+from assay.ask.measure import activations, controls, directions, measuring, models, neighbours
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Model
 from assay.ask.text import read
-from assay.controls import picks, vectors
+from assay.controls import vectors
 from assay.core.errors import DataError, ModelError
 from assay.subjects.folder import find
 from assay.subjects.site import Site
@@ -285,7 +285,7 @@ def test_random_tokens_are_never_those_that_are_named(subject):
     ("layer", "layers", "far"), [(15, 30, 5), (9, 12, 5), (3, 12, 7), (0, 2, 1), (1, 2, 0)]
 )
 def test_far_is_a_third_of_the_model_away_and_not_the_first_block(layer, layers, far):
-    assert picks.by_distance(layer, layers)[0] == far
+    assert neighbours.by_distance(layer, layers)[0] == far
 
 
 # refusals -----------------------------------------------------------------------------------------
