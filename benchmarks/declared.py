@@ -38,6 +38,8 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "concept_score_of_broken_text": given("steered.distinct_2 > 0.5"),
     "control_hook_never_ran": given("random_dir.hook_calls > 0"),
+    "check_latent_breaks_everything": {"given": "other_task > -0.5"},
+    "check_layer_against_layers_without_effect": {"controls": {"earlier layers": [6, 12, 18]}},
     # circuits
     "candidate_judges_itself": given(
         'mean("tuned-70b".other, over=judge) - mean("base-70b".other, over=judge) > 0.3',
@@ -61,6 +63,8 @@ DECLARED: dict[str, dict[str, Any]] = {
     "circuit_found_on_half": given(
         "clean.logit_diff[split=heldout] - circuit_ablated.logit_diff[split=heldout] > 0.3"
     ),
+    "check_all_logits_rise": {"given": "logprob > 0.5"},
+    "check_always_mary": {"unit": "io"},
     # finetuning
     "sequential_edits_reach_the_second_hop": given(
         "rome_seq500.unrelated_hit - base.unrelated_hit < 0.1"
@@ -82,6 +86,7 @@ DECLARED: dict[str, dict[str, Any]] = {
         e=within("restore_effect", "layer"),
     ),
     "finetuning_helps_where_base_is_weak": given("corr(base_score_rerun, gain) < -0.3"),
+    "truth_vector_makes_it_say_true": {"given": "true_logit - false_logit > 0.5"},
     # steering
     "judge_prefers_what_it_reads_first": given(
         "steered.first < 0.6", first=lambda rows: rows["shown_first"] == "candidate"
@@ -104,6 +109,10 @@ DECLARED: dict[str, dict[str, Any]] = {
         "auroc(judge_score[label_source=human], harmful[label_source=human]) > 0.8"
     ),
     "best_layer_for_each_prompt": given("truth_dir_l12.effect > 1"),
+    "yes_rises_and_no_rises_too": {"given": "yes - no > 0.5"},
+    "pool_of_pruned_heads": {"controls": {"live heads": [[(2, 2)], [(2, 3)], [(1, 1)]]}},
 }
-"""Claim → further keywords of `judge_table`, and `columns`, which a script would log as well. What
-`prompts_chosen_for_low_baseline` hides, a second run of the baseline, is in no column."""
+"""Claim → further keywords of the call, and `columns`, which a script would log as well. Of the
+others the data hide what is wrong: in `prompts_chosen_for_low_baseline` a second run of the
+baseline, in `check_controls_are_dead_features` any live feature, in
+`finetuning_teaches_which_facts_are_true` prompts that are not those of the training."""

@@ -65,6 +65,7 @@ def covered(case: Case, count: int) -> np.ndarray:
             old = bounded.bounded_mean([x], float(x.mean()), case.bounds)
         limits.append([(old.low, old.high), interval(sample(case, terms)).limits()])
     low, high = np.array(limits).T
+    low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)
     inside = (low <= case.truth) & (case.truth <= high)
     return 100 * np.stack([inside, high < case.truth, low > case.truth]).mean(2).T
 
@@ -115,7 +116,8 @@ def page(count: int) -> Iterator[str]:
     yield f"""
 {count:,} worlds a cell, by `python benchmarks/coverage/beside.py {count}`; where the old rule finds
 otherwise on the same data, its shares are in brackets. How often the interval contains the truth,
-and how often it lies below/above it, in percent:
+and how often it lies below/above it, in percent; where a divisor may be 0 there is no interval, and
+nothing is decided:
 """
     missed, rows = list[str](), list[Row]()
     cases = [*one_factor(SIZES), *shares(SIZES), *two_factors(), *matched(), *cells_as_units()]
