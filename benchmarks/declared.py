@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from assay.controls.things import Heads
+
 Column = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -110,9 +112,9 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "best_layer_for_each_prompt": given("truth_dir_l12.effect > 1"),
     "yes_rises_and_no_rises_too": {"given": "yes - no > 0.5"},
-    "pool_of_pruned_heads": {"controls": {"live heads": [[(2, 2)], [(2, 3)], [(1, 1)]]}},
+    "pool_of_pruned_heads": {"thing": Heads([(2, 1)], of=(4, 8))},
 }
-"""Claim → further keywords of the call, and `columns`, which a script would log as well. Of the
-others the data hide what is wrong: in `prompts_chosen_for_low_baseline` a second run of the
-baseline, in `check_controls_are_dead_features` any live feature, in
+"""Claim → further keywords of the call, another `thing`, and `columns`, which a script would log
+as well. Of three others the data hide what is wrong: in `prompts_chosen_for_low_baseline` a second
+run of the baseline, in `check_controls_are_dead_features` any live feature, and in
 `finetuning_teaches_which_facts_are_true` prompts that are not those of the training."""

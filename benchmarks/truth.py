@@ -40,9 +40,9 @@ def answer(case: Case, draw: int, declared: bool) -> tuple[str, str]:
     """The outcome, and its reason or the code of a refusal, on a draw of the data."""
     rng = np.random.default_rng([zlib.crc32(case.name.encode()), draw])
     more = dict(DECLARED[case.name]) if declared else {}
-    columns = more.pop("columns", {})
+    columns, thing = more.pop("columns", {}), more.pop("thing", None)
     assay.judge = lambda rows, **ask: judge_table(rows.assign(**columns), **ask | more)
-    assay.check = lambda *args, **ask: check(*args, **ask | more)
+    assay.check = lambda *args, **ask: check(*args[:4], thing or args[4], **ask | more)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
