@@ -215,9 +215,10 @@ def table(name, effect, case, of=FAMILIES, declared=False):
     return pd.concat(rows)
 
 
-_HELD = np.array(
-    "4 2.5 2.5 3.5 1.5 22.5 1.5 1 1.5 2 2.5 0.5 2.5 1 5 3.5 5.5 3.5 1 2 21.5 0 6".split(), float
-)
+# fmt: off
+_HELD = (4, 2.5, 2.5, 3.5, 1.5, 22.5, 1.5, 1, 1.5, 2, 2.5, 0.5,
+         2.5, 1, 5, 3.5, 5.5, 3.5, 1, 2, 21.5, 0, 6)
+# fmt: on
 PILOT = dict(zip(FAMILIES, _HELD, strict=True))
 """Percent that held with nothing declared in the pilot of these diagnostics, of 200 tables."""
 
