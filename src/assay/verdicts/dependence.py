@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -31,68 +31,77 @@ CHANCE = 0.05
 Limits = tuple[float, float]
 
 
+def open_by(case: Case, code: str, by: Interval | Limits, **data: object) -> Note | None:
+    """A note with an interval, if the claim does not hold by that."""
+    low, high = limits_of(case, by) if isinstance(by, Interval) else by
+    if case.h.outcome(low, high) == "holds":
+        return None
+    return Note(code, {**data, "low": low, "high": high})
+
+
 def limits_of(case: Case, i: Interval) -> Limits:
     """The limits of an interval at the claim's level; everything where it has none."""
     low, high = i.limits(case.h.level)
     return (low, high) if math.isfinite(high - low) else (-math.inf, math.inf)
 
 
-def open_by(case: Case, code: str, limits: Limits, **data: object) -> Note | None:
-    """A note with these limits, if the claim does not hold by them."""
-    if case.h.outcome(*limits) == "holds":
-        return None
-    return Note(code, {**data, "low": limits[0], "high": limits[1]})
-
-
-# ---- groups --------------------------------------------------------------------------------------
-
-
-class Groups(NamedTuple):
-    """Units in groups.
-
-    Attributes:
-        limits: of the claim's number with groups as its units.
-        decide: whether a claim that does not hold by these is open. Fewer than six are no sample
-            of others: it is about them, and open only if they differ and it is not true of each.
-    """
-
-    name: str
-    n: str
-    limits: Limits
-    decide: bool
+def doubtful(notes: Iterable[Note | None]) -> Note | None:
+    """The first note that doubts, else the first, if there is one."""
+    return min(filter(None, notes), key=lambda note: not note.doubt, default=None)
 
 
 def groups(case: Case) -> Note | None:
     """Units share a level of a column, a wording, a place in a cycle of rows, or a run.
 
+    Six groups or more are units. Fewer are no sample of others: the claim is about these, and is
+    open only if they differ and it is not true of each.
+
     Formula: the jackknife over groups; one-way analysis of variance.
     Source: Moulton 1986; Cameron, Gelbach and Miller 2011; Bancroft 1964 (a test before).
     """
-    found = [*_averaged(case), *(_grouped(case) if len(case.units) == 1 else ())]
-    for g in sorted(found, key=lambda g: not g.decide):
-        code = "groups" if g.decide else "few-groups"
-        if note := open_by(case, code, g.limits, column=g.name, n=g.n):
-            return note
-    return None
+    notes = []
+    for name, n, i, decide in (*_averaged(case), *_grouped(case)):
+        code = "groups" if decide else "few-groups"
+        notes.append(open_by(case, code, i, column=name, n=n))
+    return doubtful(notes)
 
 
-def _grouped(case: Case) -> Iterator[Groups]:
+Grouping = tuple[str, str, Interval, bool]
+"""Of what units are groups, of how many, the interval by these, and whether they may decide."""
+
+
+def _grouped(case: Case) -> Iterator[Grouping]:
     """Each kind of groups, numbers only where they differ; pairs of kinds that cross; cycles."""
+    if len(case.units) > 1:
+        return
     adds, kinds = case.by_unit["adds"].to_numpy(), _kinds(case)
     chances = {name: f_test(adds, of) for name, (of, _) in kinds.items()}
     for name, (of, is_named) in kinds.items():
-        differ = chances[name] < CHANCE / len(kinds)
-        if differ or is_named:
+        if (differ := chances[name] < CHANCE / len(kinds)) or is_named:
             yield _as_units(case, name, of, differ)
     for (a, (x, _)), (b, (y, _)) in itertools.combinations(kinds.items(), 2):
         if min(x.max(), y.max()) >= 2 and len({*zip(x, y, strict=True)}) == len(x):
-            n, limits = f"{x.max() + 1} × {y.max() + 1}", _limits_by(case, {a: x, b: y})
-            yield Groups(f"{a} × {b}", n, limits, True)
+            n = f"{x.max() + 1} × {y.max() + 1}"
+            yield f"{a} × {b}", n, _by(case, {a: x, b: y}), True
     cycles = [np.arange(len(adds)) % k for k in range(2, len(adds) // 4 + 1)]
     if cycles and min(chances.values(), default=1.0) > CHANCE:
         of = min(cycles, key=lambda of: f_test(adds, of))
         if f_test(adds, of) < CHANCE / len(cycles):
             yield _as_units(case, "place in a cycle of rows", of, True)
+
+
+def _as_units(case: Case, name: str, of: np.ndarray, differ: bool) -> Grouping:
+    means = np.bincount(of, case.by_unit["adds"]) / np.bincount(of)
+    true_of_each = all(case.h.outcome(x, x) == "holds" for x in means)
+    decide = len(means) >= FEWEST or (differ and not true_of_each)
+    return name, str(len(means)), _by(case, {name: of}), decide
+
+
+def _by(case: Case, units: dict[str, np.ndarray]) -> Interval:
+    """The interval of the claim's number with other units, each a code for each unit of its own."""
+    at = case.by_unit.index.get_indexer(case.whole.units[case.units[0]])
+    units = {name: of[at] for name, of in units.items()}
+    return interval(replace(case.whole, units=units, bounds=None))
 
 
 def _kinds(case: Case) -> dict[str, tuple[np.ndarray, bool]]:
@@ -113,21 +122,7 @@ def _may_group(of: np.ndarray) -> bool:
     return len(count) >= 2 and 2 * len(count) <= len(of) and worth > 1.5
 
 
-def _as_units(case: Case, name: str, of: np.ndarray, differ: bool) -> Groups:
-    means = np.bincount(of, case.by_unit["adds"]) / np.bincount(of)
-    true_of_each = all(case.h.outcome(x, x) == "holds" for x in means)
-    decide = len(means) >= FEWEST or (differ and not true_of_each)
-    return Groups(name, str(len(means)), _limits_by(case, {name: of}), decide)
-
-
-def _limits_by(case: Case, by: dict[str, np.ndarray]) -> Limits:
-    """The claim's limits with other units, each a code for each unit of its own."""
-    at = case.by_unit.index.get_indexer(case.whole.units[case.units[0]])
-    units = {name: of[at] for name, of in by.items()}
-    return limits_of(case, interval(replace(case.whole, units=units, bounds=None)))
-
-
-def _averaged(case: Case) -> Iterator[Groups]:
+def _averaged(case: Case) -> Iterator[Grouping]:
     """Columns that tell the averaged rows of a cell apart, such as runs: a second kind of unit."""
     rows, cell = case.levels, ["arm", *case.units, *case.dims]
     if len(case.units) > 1 or not rows.duplicated(cell).any():
@@ -138,7 +133,7 @@ def _averaged(case: Case) -> Iterator[Groups]:
             own = case.rows["arm"] + "/" + case.rows[name].astype(str)
             crossed = replace(case, units=(*case.units, name))
             i = interval(crossed.sample(case.rows.assign(**{name: own})))
-            yield Groups(str(name), str(n), limits_of(case, i), True)
+            yield str(name), str(n), i, True
 
 
 def f_test(x: np.ndarray, of: np.ndarray) -> float:
@@ -149,9 +144,6 @@ def f_test(x: np.ndarray, of: np.ndarray) -> float:
     if not (within > 1e-20 * between and n > k):
         return 1.0 if between == 0 or n <= k else 0.0
     return float(special.fdtrc(k - 1, n - k, between / (k - 1) / (within / (n - k))))
-
-
-# ---- copies, order, gaps -------------------------------------------------------------------------
 
 
 def copies(case: Case) -> Note | None:
@@ -178,7 +170,7 @@ def copies(case: Case) -> Note | None:
     of = hierarchy.fcluster(hierarchy.ward(x), max(2, round(n / size)), "maxclust")
     at = wide.index.astype(str).get_indexer(case.whole.units[case.units[0]])
     i = interval(replace(case.whole, units={"set": of[at]}, bounds=None))
-    return open_by(case, "copies", limits_of(case, i), n=int(of.max()))
+    return open_by(case, "copies", i, n=int(of.max()))
 
 
 def order(case: Case) -> Note | None:
@@ -189,8 +181,7 @@ def order(case: Case) -> Note | None:
     """
     if len(case.units) > 1 or case.unpaired:
         return None
-    orders, x = _orders(case), case.by_unit["adds"].to_numpy()
-    n = len(x)
+    orders, x, n = _orders(case), case.by_unit["adds"].to_numpy(), len(case.by_unit)
     for name, at in orders.items() if n >= 2 * FEWEST else ():
         off = x[np.argsort(at, kind="stable")] - x.mean()
         r = float((off[1:] * off[:-1]).sum() / max((off**2).sum(), 1e-300))
@@ -201,7 +192,7 @@ def order(case: Case) -> Note | None:
         i = interval(replace(case.whole, bounds=None, ends=None), case.h.folds)
         i = replace(i, variance=x.var(ddof=1) / worth, df=max(worth - 1, 1))
         data = {"column": name, "r": r, "n": n, "worth": worth}
-        if note := open_by(case, "order", limits_of(case, i), **data):
+        if note := open_by(case, "order", i, **data):
             return note
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,16 @@ from scipy import stats
 
 from assay.errors import AssayError
 from assay.notes import Note
-from assay.verdicts.columns import FEW, as_numbers, codes, is_name, plain, restates, steps
-from assay.verdicts.dependence import copies, groups, limits_of, missing, open_by, order
+from assay.verdicts.columns import FEW, as_numbers, is_name, plain, restates, steps
+from assay.verdicts.dependence import (
+    copies,
+    doubtful,
+    f_test,
+    groups,
+    missing,
+    open_by,
+    order,
+)
 from assay.verdicts.rule import FEWEST, LEVEL, Interval, Verdict, interval
 
 if TYPE_CHECKING:
@@ -36,9 +44,6 @@ KINDS = 6
 
 def _controls(case: Case) -> list[str]:
     return [arm for control in case.h.controls for arm in control.arms]
-
-
-# ---- chosen for its number -----------------------------------------------------------------------
 
 
 def choice(case: Case) -> Note | None:
@@ -87,62 +92,44 @@ def imbalance(case: Case) -> Note | None:
     follow. Of arms with the same units only names count: a number that an arm changes is mostly
     another result of it.
 
-    Formula: the claim's number, less what a column explains by least squares next to the arm.
+    Formula: the claim's number, less what the column explains by least squares next to the arm.
     Source: Greenland 1989 (change in estimate); Yule 1897 (partial correlation).
     """
-    if len(case.units) > 1 or case.dims:
+    shape = len(case.compared), len(case.numbers)
+    related = shape == (1, 2) and case.whole.ends == (-1, 1)
+    if len(case.units) > 1 or case.dims or not (related or shape == (2, 1)):
         return None
-    if len(case.numbers) == 2 and case.whole.ends == (-1, 1):
-        return _followed(case)
-    if len(case.numbers) == 1 and len(case.compared) == 2:
-        return _unlike(case)
-    return None
-
-
-def _unlike(case: Case) -> Note | None:
-    """Arms with other shares of a column, or of a pair of columns."""
-    (number,), rows = case.numbers, case.levels.drop_duplicates(["arm", case.units[0]])
-    rows = rows.dropna(subset=[number])
-    arm, own = (rows["arm"] == case.main).to_numpy(int), case.has_own_units(case.levels)
-    cut = {c: steps(rows[c]) for c in case.others(rows) if own or _is_shared(rows, c, number)}
-    sets = [*((c,) for c in cut), *itertools.combinations(cut, 2)]
+    rows = case.levels.drop_duplicates(["arm", case.units[0]]).dropna(subset=[*case.numbers])
+    arm, numbers = (rows["arm"] == case.main).to_numpy(int), rows[[*case.numbers]]
+    cut = {name: steps(rows[name]) for name in _covariates(case, rows)}
+    sets = [*((name,) for name in cut), *itertools.combinations(cut, 2)]
     for names in sets:
-        of = np.unique([cut[c] for c in names], axis=1, return_inverse=True)[1].ravel()
+        of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
         if not 0 < of.max() <= len(of) / 4:
             continue
-        counts = np.array([np.bincount(of[arm == a], minlength=of.max() + 1) for a in (0, 1)])
-        if stats.chi2_contingency(counts).pvalue < CHANCE / len(sets):
+        sides = numbers.to_numpy().T if related else [arm]
+        if max(f_test(x, of) for x in sides) < CHANCE / len(sets):
             x = np.column_stack([arm, np.eye(of.max() + 1)[of]])
-            explained = x[:, 1:] @ np.linalg.lstsq(x, rows[number], rcond=None)[0][1:]
-            held = case.again(rows.assign(**{number: rows[number] - explained}))
+            explained = x[:, 1:] @ np.linalg.lstsq(x, numbers.to_numpy(float), rcond=None)[0][1:]
+            held = case.again(rows.assign(**(numbers - explained)))
             column = " and ".join(names)
-            if note := open_by(case, "imbalance", limits_of(case, held), column=column):
+            if note := open_by(case, "imbalance", held, column=column):
                 return note
     return None
 
 
-def _is_shared(rows: pd.DataFrame, name: str, number: str) -> bool:
-    """Whether a column has a few names, some of them in all arms, and does not fix the number."""
-    x = rows[name]
-    values = [set(plain(of)) for _, of in x.groupby(rows["arm"])]
-    varies = bool(set.intersection(*values)) and max(map(len, values)) > 1
-    few = x.nunique() <= FEW and is_name(x) and x.dtype != bool
-    return few and varies and not restates(x, rows[number])
-
-
-def _followed(case: Case) -> Note | None:
-    """A column that both sides of a correlation follow."""
-    rows = case.rows[case.rows["arm"] == case.main].dropna(subset=[*case.numbers])
-    sides = rows[[*case.numbers]]
-    for name in case.others(rows) if len(rows) >= 4 * FEWEST else ():
-        of = codes(rows[name]) if 4 * rows[name].nunique() <= len(rows) else steps(rows[name])
-        if 0 < of.max() < len(rows) / 4 and not any(
-            restates(rows[name], x) for _, x in sides.items()
-        ):
-            held = case.again(rows.assign(**(sides - sides.groupby(of).transform("mean"))))
-            if note := open_by(case, "imbalance", limits_of(case, held), column=name):
-                return note
-    return None
+def _covariates(case: Case, rows: pd.DataFrame) -> list[str]:
+    """The columns of units: those that fix no number, and with units in several arms only a few
+    names, some of them in each arm."""
+    own, found = case.has_own_units(case.levels), list[str]()
+    for name in case.others(rows):
+        x = rows[name]
+        arms = [set(plain(of)) for _, of in x.groupby(rows["arm"])]
+        named = is_name(x) and x.dtype != bool and x.nunique() <= FEW
+        shared = named and bool(set.intersection(*arms)) and max(map(len, arms)) > 1
+        if (own or shared) and not any(restates(x, rows[number]) for number in case.numbers):
+            found.append(name)
+    return found
 
 
 def drift(case: Case) -> Note | None:
@@ -165,7 +152,7 @@ def drift(case: Case) -> Note | None:
         line = stats.linregress(off["at"], off["y"])
         if line.pvalue < CHANCE / len(times):
             held = case.again(rows.assign(**{number: rows[number] - line.slope * at}))
-            if note := open_by(case, "drift", limits_of(case, held), column=name):
+            if note := open_by(case, "drift", held, column=name):
                 return note
     return None
 
@@ -192,25 +179,18 @@ def invariants(case: Case) -> Note | None:
         return None
     cells, notes = rows.groupby([*case.units, *case.dims, "arm"]), list[Note]()
     for name in case.others(rows):
-        wide = cells[name].first().unstack("arm")
-        main, first, *rest = (wide[arm] for arm in (case.main, *others))
-        unlike = ~_same(main, first)
-        if unlike.mean() >= SOME and all(_same(first, x).all() for x in rest):
-            pair = {"value": _shown(main[unlike].iloc[0]), "usual": _shown(first[unlike].iloc[0])}
-            code = "invariants" if main.nunique(dropna=False) > 1 else "setting"
+        wide = cells[name].first().unstack("arm").map(_shown)
+        main, usual, *rest = (wide[arm] for arm in (case.main, *others))
+        unlike = main != usual
+        if unlike.mean() >= SOME and all((x == usual).all() for x in rest):
+            pair = {"value": main[unlike].iloc[0], "usual": usual[unlike].iloc[0]}
+            code = "invariants" if main.nunique() > 1 else "setting"
             notes.append(Note(code, {"column": name, "arm": case.main, **pair}))
-    return min(notes, key=lambda note: not note.doubt, default=None)
+    return doubtful(notes)
 
 
-def _same(a: pd.Series, b: pd.Series) -> np.ndarray:
-    """Where two columns have one value, numbers but for rounding."""
-    if is_name(a) or is_name(b):
-        return plain(a) == plain(b)
-    return np.isclose(a.astype(float), b.astype(float), 1e-9, 0.0, equal_nan=True)
-
-
-def _shown(x: Any) -> str:
-    return f"{x:.5g}" if isinstance(x, float) else str(x)
+def _shown(x: object) -> str:
+    return f"{x:.9g}" if isinstance(x, float) else str(x)
 
 
 def twins(case: Case) -> Note | None:
@@ -308,12 +288,10 @@ def heaps(case: Case) -> Note | None:
                 continue
             for i in _intervals(case, case.rows[~unit_of.isin(gone)]):
                 data = {"column": name, "value": value[:30], "share": share, "arm": arm}
-                if note := open_by(case, "heaps", limits_of(case, i), **data):
+                if note := open_by(case, "heaps", i, **data):
                     return note
     return None
 
-
-# ---- all of them ---------------------------------------------------------------------------------
 
 DOUBTS: tuple[Callable[[Case], Note | None], ...] = (
     *(groups, copies, order, missing, choice, imbalance, drift),
