@@ -84,7 +84,6 @@ def test_a_comparison_has_one_outcome_however_written(seed, about):
     texts += ["base.x > cut.x + 0.25", "mean(base.x) - mean(cut.x) > 0.25", "cut.x + 0.25 < base.x"]
     claims = [Claim("t", text, about=about, controls=("c", "d")) for text in texts]
     assert len({judge_arrays(claim, arms).outcome for claim in claims}) == 1
-    assert len({parse(text).canonical for text in texts if "mean" not in text}) == 1
 
 
 def test_without_an_arm_the_outcome_does_not_depend_on_it():
