@@ -19,7 +19,7 @@ from assay.verdicts.columns import as_numbers, codes, is_even, is_name, is_text,
 from assay.verdicts.rule import FEWEST, Interval, interval
 
 if TYPE_CHECKING:
-    from assay.verdicts.table import Case
+    from assay.verdicts.case import Case
 
 FAR = 6.0
 """How much farther than by chance the nearest unit outside a set of copies is."""

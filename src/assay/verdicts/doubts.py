@@ -30,7 +30,7 @@ from assay.verdicts.dependence import (
 from assay.verdicts.rule import FEWEST, LEVEL, Interval, Verdict, interval
 
 if TYPE_CHECKING:
-    from assay.verdicts.table import Case
+    from assay.verdicts.case import Case
 
 CHANCE = 0.01
 """The p-value below which arms differ in a column, shared among all that are looked at."""
@@ -177,7 +177,8 @@ def invariants(case: Case) -> Note | None:
     rows = case.at_levels(case.rows[case.rows["arm"].isin([case.main, *others])])
     if len(others) < 2 or case.has_own_units(rows):
         return None
-    cells, notes = rows.groupby([*case.units, *case.dims, "arm"]), list[Note]()
+    cells = rows.groupby([*case.units, *case.dims, "arm"], dropna=False)
+    notes = list[Note]()
     for name in case.others(rows):
         wide = cells[name].first().unstack("arm").map(_shown)
         main, usual, *rest = (wide[arm] for arm in (case.main, *others))
@@ -206,7 +207,7 @@ def twins(case: Case) -> Note | None:
 
 
 def _twin_arms(case: Case) -> Iterator[tuple[str, str, np.ndarray]]:
-    cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"])
+    cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"], dropna=False)
     wide = [cells[name].mean().unstack("arm") for name in case.numbers]
     controls = _controls(case)
     bystanders = [a for a in case.arms if a not in {*case.compared, *controls}]
