@@ -147,7 +147,7 @@ def f_test(x: np.ndarray, of: np.ndarray) -> float:
 
 
 def copies(case: Case) -> Note | None:
-    """The numbers of units, in all arms together, are nearly those of others.
+    """The numbers of units, in the arms that are compared, are nearly those of others.
 
     Formula: of independent points in d dimensions the median of k d log2(D_k+1 / D_k), D_k the
     distance to the k-th nearest, is about 1 for all k; each set of copies is then one unit.
@@ -155,7 +155,7 @@ def copies(case: Case) -> Note | None:
     """
     if len(case.units) > 1 or case.dims:
         return None
-    rows = case.rows[~case.rows.duplicated(["arm", *case.units])]
+    rows = case.levels.drop_duplicates(["arm", *case.units])
     wide = rows.pivot(index=case.units[0], columns="arm", values=[*case.numbers])
     wide = wide.loc[:, [x.nunique() > x.notna().sum() / 2 for _, x in wide.items()]].dropna()
     (n, d), k = wide.shape, np.arange(1, len(wide) // 3)
@@ -182,8 +182,10 @@ def order(case: Case) -> Note | None:
     if len(case.units) > 1 or case.unpaired:
         return None
     orders, x, n = _orders(case), case.by_unit["adds"].to_numpy(), len(case.by_unit)
+    fixed = [name for name in case.fixed if name in case.by_unit]
+    means = case.by_unit.groupby(fixed)["adds"].transform("mean").to_numpy() if fixed else x.mean()
     for name, at in orders.items() if n >= 2 * FEWEST else ():
-        off = x[np.argsort(at, kind="stable")] - x.mean()
+        off = (x - means)[np.argsort(at, kind="stable")]
         r = float((off[1:] * off[:-1]).sum() / max((off**2).sum(), 1e-300))
         if special.ndtr(-(r + 1 / n) * math.sqrt(n)) > CHANCE / 2 / len(orders):
             continue

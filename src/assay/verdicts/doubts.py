@@ -36,14 +36,12 @@ CHANCE = 0.01
 """The p-value below which arms differ in a column, shared among all that are looked at."""
 SOME = 0.1
 """The least share of units that is more than an exception."""
+MOST = 0.5
+"""The least share of units at which two arms are one."""
 HEAP = 0.25
 """The least share of an arm's rows that is a heap."""
 KINDS = 6
 """A column of at most so many values tells kinds of units apart; of others, the halves are two."""
-
-
-def _controls(case: Case) -> list[str]:
-    return [arm for control in case.h.controls for arm in control.arms]
 
 
 def choice(case: Case) -> Note | None:
@@ -69,8 +67,8 @@ def choice(case: Case) -> Note | None:
 
 def _rivals(case: Case) -> Iterator[tuple[str, list[Interval]]]:
     """The claim's number of each arm that it does not name, and at each other level."""
-    rows, named = case.rows, {*case.compared, *case.h.found, *case.h.missed, *_controls(case)}
-    yield "arms", [i for a in case.arms if a not in named for i in _intervals(case, rows, a)]
+    rows, others = case.rows, (arm for arm in case.arms if arm not in case.named)
+    yield "arms", [i for arm in others for i in _intervals(case, rows, arm)]
     pairs = {pair for c in case.condition.columns for pair in c.levels}
     for dim, level in sorted(pairs, key=str):
         if len([d for d, _ in pairs if d == dim]) == 1:
@@ -87,6 +85,11 @@ def _intervals(case: Case, rows: pd.DataFrame, arm: str = "") -> list[Interval]:
         return []
 
 
+def _open_by_rows(case: Case, code: str, rows: pd.DataFrame, **data: object) -> Note | None:
+    """A note with the interval by other rows, if there is one and the claim does not hold by it."""
+    return doubtful(open_by(case, code, i, **data) for i in _intervals(case, rows))
+
+
 def imbalance(case: Case) -> Note | None:
     """A column, or two, of which the arms have other shares, or that both sides of a correlation
     follow. Of arms with the same units only names count: a number that an arm changes is mostly
@@ -100,20 +103,17 @@ def imbalance(case: Case) -> Note | None:
     if len(case.units) > 1 or case.dims or not (related or shape == (2, 1)):
         return None
     rows = case.levels.drop_duplicates(["arm", case.units[0]]).dropna(subset=[*case.numbers])
-    arm, numbers = (rows["arm"] == case.main).to_numpy(int), rows[[*case.numbers]]
+    numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.main).to_numpy(float)
+    sides = numbers.to_numpy().T if related else [arm]
     cut = {name: steps(rows[name]) for name in _covariates(case, rows)}
     sets = [*((name,) for name in cut), *itertools.combinations(cut, 2)]
     for names in sets:
         of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
-        if not 0 < of.max() <= len(of) / 4:
-            continue
-        sides = numbers.to_numpy().T if related else [arm]
-        if max(f_test(x, of) for x in sides) < CHANCE / len(sets):
+        if 0 < of.max() <= len(of) / 4 and max(f_test(x, of) for x in sides) < CHANCE / len(sets):
             x = np.column_stack([arm, np.eye(of.max() + 1)[of]])
-            explained = x[:, 1:] @ np.linalg.lstsq(x, numbers.to_numpy(float), rcond=None)[0][1:]
-            held = case.again(rows.assign(**(numbers - explained)))
-            column = " and ".join(names)
-            if note := open_by(case, "imbalance", held, column=column):
+            explained = x[:, 1:] @ np.linalg.lstsq(x, numbers, rcond=None)[0][1:]
+            held = rows.assign(**(numbers - explained + explained.mean(0)))
+            if note := _open_by_rows(case, "imbalance", held, column=" and ".join(names)):
                 return note
     return None
 
@@ -151,8 +151,8 @@ def drift(case: Case) -> Note | None:
             continue
         line = stats.linregress(off["at"], off["y"])
         if line.pvalue < CHANCE / len(times):
-            held = case.again(rows.assign(**{number: rows[number] - line.slope * at}))
-            if note := open_by(case, "drift", held, column=name):
+            held = rows.assign(**{number: rows[number] - line.slope * (at - at.mean())})
+            if note := _open_by_rows(case, "drift", held, column=name):
                 return note
     return None
 
@@ -172,8 +172,7 @@ def invariants(case: Case) -> Note | None:
 
     Source: Lipsitch, Tchetgen Tchetgen and Cohen 2010 (negative controls).
     """
-    near = list(dict.fromkeys((*case.compared[1:], *_controls(case))))
-    others = near if len(near) > 1 else [a for a in case.arms if a != case.main]
+    others = case.named[1:] if len(case.named) > 2 else [a for a in case.arms if a != case.main]
     rows = case.at_levels(case.rows[case.rows["arm"].isin([case.main, *others])])
     if len(others) < 2 or case.has_own_units(rows):
         return None
@@ -201,7 +200,7 @@ def twins(case: Case) -> Note | None:
     Source: Simonsohn 2013 (identical numbers in raw data).
     """
     for one, other, same in (*_twin_arms(case), *_twin_columns(case)):
-        if (share := float(same.mean())) >= SOME:
+        if (share := float(same.mean())) >= MOST:
             return Note("twins", {"one": one, "other": other, "share": share})
     return None
 
@@ -209,10 +208,10 @@ def twins(case: Case) -> Note | None:
 def _twin_arms(case: Case) -> Iterator[tuple[str, str, np.ndarray]]:
     cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"], dropna=False)
     wide = [cells[name].mean().unstack("arm") for name in case.numbers]
-    controls = _controls(case)
-    bystanders = [a for a in case.arms if a not in {*case.compared, *controls}]
+    controls = [arm for control in case.h.controls for arm in control.arms]
+    others = [arm for arm in case.arms if arm not in case.named]
     pairs = [*itertools.product(controls, case.compared[1:])]
-    for a, b in (*pairs, *itertools.product(case.compared, bystanders)):
+    for a, b in (*pairs, *itertools.product(case.compared, others)):
         if all(a in w and b in w and w[a].nunique() >= len(w) / 2 for w in wide):
             same = [np.isclose(w[a], w[b], 1e-5, 1e-5 * w[b].std()) for w in wide]
             yield a, b, np.logical_and.reduce(same)
@@ -284,12 +283,10 @@ def heaps(case: Case) -> Note | None:
         for arm in case.compared if shares.shape[1] > 2 else ():
             value = shares.loc[arm].idxmax()
             share, elsewhere = float(shares.loc[arm, value]), shares[value].drop(arm).max()
-            gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
-            if not (HEAP <= share < 1 and elsewhere <= SOME / 2):
-                continue
-            for i in _intervals(case, case.rows[~unit_of.isin(gone)]):
+            if HEAP <= share < 1 and elsewhere <= SOME / 2:
+                gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
                 data = {"column": name, "value": value[:30], "share": share, "arm": arm}
-                if note := open_by(case, "heaps", i, **data):
+                if note := _open_by_rows(case, "heaps", case.rows[~unit_of.isin(gone)], **data):
                     return note
     return None
 
