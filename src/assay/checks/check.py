@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from assay.checks import diagnostics
-from assay.checks.calls import EFFECT, Calls
-from assay.checks.damage import Task, damaged
+from assay.checks.calls import EFFECT, Calls, Record, source
+from assay.checks.damage import Function, damaged
 from assay.checks.diagnostics import Watch
-from assay.checks.draws import FIRST, Controls, given, made, named
-from assay.checks.judging import DAMAGE, Decided, Question, decide, others
+from assay.checks.draws import FIRST, Controls, authors, named, usual
+from assay.checks.judging import DAMAGE, Decided, Question, decide
 from assay.checks.notes import remarks
-from assay.checks.record import Record, digest, source
-from assay.checks.rows import ENDS, Prompts, effects, table
+from assay.checks.rows import ENDS, Prompts, digest, effects
 from assay.controls.table import control
 from assay.controls.things import Draw, Thing
 from assay.errors import ClaimError, nearest
@@ -43,7 +42,7 @@ def check(
     *,
     controls: Controls = None,
     known: Mapping[str, Any] | None = None,
-    damage: Task | tuple[Task, Any] | None = None,
+    damage: Function | tuple[Function, Any] | None = None,
     given: str = "",
     none: Any = None,
     unit: str | Sequence[str] = (),
@@ -85,26 +84,25 @@ def check(
     begun, read = now(), Prompts.read(prompts)
     question = Question(
         *(claim, parse(holds), read, _names(unit) or ("prompt",), _names(fixed), bounds),
-        given=(parse(given),) if given else (),
+        given=parse(given) if given else None,
         known=known is not None,
     )
     thing = thing.bound(read.each)
-    about = {"claim": claim, "condition": holds, "function": digest(source(function))}
-    about |= {"thing": digest(thing.value), "prompts": digest(read.value)}
-    alone = any(name.removesuffix(end) == EFFECT for name in question.read for end in ENDS)
-    calls = Calls(function, read, thing, none, alone, Record(save, about))
-    run = _Run(calls, question, controls, draws)
+    asked = [claim, holds, digest(source(function)), digest(thing.value), digest(read.value)]
+    alone = any(question.reads(f"{EFFECT}{end}") for end in ("", *ENDS))
+    calls = Calls(function, read, thing, none, alone, Record(save, asked))
+    run = Run(calls, question, controls, draws)
     run.start(known)
-    if damage is not None and run.holds and known is None:
+    if damage is not None and known is None:
         run.damage(damage)
     decided, notes = run.decide()
-    notes += [*remarks(question, run.measured, decided, thing, controls, damage=damage is not None)]
+    notes += remarks(run, decided)
     found = doubts(decided.case, decided.verdict)
     notes += [note for note in found if note.code not in OF_TABLES]
     h, why = decided.case.h, {d.control.name: d.control.why for d in run.measured.draws.values()}
     judged = Judged(claim, holds, h, doubted(decided.verdict, notes), why, tuple(notes))
-    rows = table(read, run.measured.arms, question.units, question.fixed)
-    made = Provenance(begun, now(), versions(), {"prompts": about["prompts"]})
+    rows = read.table(run.measured.arms, question.units, question.fixed)
+    made = Provenance(begun, now(), versions(), {"prompts": asked[-1]})
     return Result(claim, (judged,), rows, scope, made, (decided.samples,))
 
 
@@ -112,96 +110,90 @@ def _names(x: str | Sequence[str]) -> tuple[str, ...]:
     return (x,) * bool(x) if isinstance(x, str) else tuple(x)
 
 
-class _Run:
+class Run:
     """The calls of a check, in order."""
 
     def __init__(self, calls: Calls, question: Question, controls: Controls, count: int) -> None:
         self.calls, self.question, self.thing = calls, question, calls.thing
-        self.controls, self.count = controls, count
+        self.controls, self.count, self.has_damage = controls, count, False
 
     def start(self, known: Mapping[str, Any] | None) -> None:
         """Call everything on two prompts, and then on all; one of each control where the claim does
-        not hold by itself, which none can change."""
-        watch = self.watch = Watch(self.calls)
+        not hold by itself, which none can change. Raises: AssayError."""
+        calls, watch, rows = self.calls, Watch(self.calls), self.question.prompts.each
         for name in sorted(self.question.read - {*watch.numbers}):
             hint = nearest(name, watch.numbers)
-            raise ClaimError("unknown-column", f"{self.calls.name} gives no {name}; {hint}")
-        prompts = self.calls.prompts
+            raise ClaimError("unknown-column", f"{calls.name} gives no {name}; {hint}")
         if known is None:
-            most = 0 if self.count else FIRST
-            first = [*made(self.thing, prompts, self.controls, self.count, most)]
+            most = self.count or FIRST
+            first = [*usual(self.thing, rows, self.controls, self.count, most)]
         else:
-            first = [*given(self.thing, prompts, known)]
-        one_each = [*{d.control.name: d for d in reversed(first)}.values()]
-        dry = {self.thing.name: watch.numbers}
-        for draw in one_each:
-            numbers = self.calls(draw.value, draw.control.name, watch.rows)
-            dry[draw.control.name] = effects(watch.without.seen[0], numbers)
-        diagnostics.refuse_ignoring(self.calls, dry, self.question.read, few=True)
-        self.calls.progress.total = 3 + len(first)
-        self.measured, self.notes = diagnostics.measured(self.calls, watch, self.question.condition)
-        self.holds = decide(self.question, self.measured).may_hold
-        self.add(first if self.holds or known is not None else one_each)
-        diagnostics.refuse_ignoring(self.calls, self.measured.arms, self.question.read)
+            first = [*authors(self.thing, rows, known)]
+        each = {d.control.name: d for d in reversed(first)}
+        dry = {
+            name: effects(watch.first, calls(draw.value, name, watch.rows))
+            for name, draw in each.items()
+        }
+        diagnostics.refuse_ignoring(calls, {self.thing.name: watch.numbers, **dry}, few=True)
+        calls.left, self.watch = 3 + len(first), watch
+        self.measured, self.notes = diagnostics.measured(calls, watch, self.question)
+        self.holds = decide(self.question, self.measured).holds(rivals=False)
+        self.add(first if self.holds or known is not None else [*each.values()])
+        diagnostics.refuse_ignoring(calls, self.measured.arms)
 
     def add(self, further: Sequence[Draw]) -> None:
         """Call the function with further draws."""
         m = self.measured
         draws = [d for arm, d in m.draws.items() if arm != DAMAGE]
-        for arm, draw in named([*draws, *further], [m.main]).items():
+        for arm, draw in named([*draws, *further], m.main).items():
             if arm not in m.arms:
                 m.arms[arm] = effects(m.before, self.calls(draw.value, arm))
                 m.draws[arm] = draw
 
-    def damage(self, task: Task | tuple[Task, Any]) -> None:
-        """Measure the control `damage`."""
-        m, up = self.measured, self.question.condition.low > -np.inf
-        m.arms[DAMAGE], m.unable = damaged(self.calls, task, m.arms[m.main], up=up)
-        m.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
+    def damage(self, task: Function | tuple[Function, Any]) -> None:
+        """Measure the control `damage`, if the claim holds by itself."""
+        m, self.has_damage = self.measured, True
+        if self.holds:
+            up = self.question.condition.low > -np.inf
+            m.arms[DAMAGE], m.unable = damaged(self.calls, task, m.arms[m.main], up=up)
+            m.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
 
     def decide(self) -> tuple[Decided, list[Note]]:
-        """Judge, with further draws where they may change the verdict. Raises: DataError."""
-        decided, thing = decide(self.question, self.measured), self.thing
-        noise = [n for n, c in self.measured.controls.items() if c.noise]
-        for most in () if self.count or self.question.known else (thing.tries, 2 * DRAWS):
-            hits = {n: decided.verdict.controls[n].satisfied for n in noise}
-            if not decided.by_rivals or max(hits.values(), default=2) > 1:
-                break
-            if most > thing.tries:
-                noise = [n for n in noise if hits[n] == 1] if thing.tries >= DRAWS else []
-            self.add([*self.beyond(noise, most)])
+        """Judge, with further draws as long as these may change the verdict; and note where others
+        of a pool may. Raises: DataError (leaves-something)."""
+        decided = decide(self.question, self.measured)
+        while not self.count and (further := [*self._beyond(self._short(decided))]):
+            self.add(further)
             decided = decide(self.question, self.measured)
-        if decided.verdict.outcome == "holds":
-            decided = self._rivals(decided)
         self.watch.finish()
-        return decided, self.notes
+        open_ = {} if decided.verdict.outcome != "holds" else self._open(decided)
+        left = {d.control.name for d in self._beyond(dict.fromkeys(open_, 10**9))}
+        data = [{"control": name, "share": f"{open_[name]:.0%}"} for name in open_ if name in left]
+        return decided, [*self.notes, *(Note("open", x) for x in data)]
 
-    def _rivals(self, decided: Decided) -> Decided:
-        """Try more of a pool, where the first few leave it open whether another satisfies the
-        claim; and note where it stays open."""
-        for most in (MORE, 0):
-            open_ = {
-                c.name: chance
-                for c in decided.case.h.controls
-                if not c.noise and (chance := others(decided, c)) > RARE
-            }
-            spare = [*self.beyond([*open_], max(most, 10**9 * (not most)))]
-            if most and not self.count:
-                self.add(spare)
-                decided = decide(self.question, self.measured)
-            elif not most:
-                names = {d.control.name for d in spare}
-                rest = {n: f"{x:.0%}" for n, x in open_.items() if n in names}
-                self.notes += [Note("open", {"control": n, "share": x}) for n, x in rest.items()]
-        return decided
+    def _short(self, decided: Decided) -> dict[str, int]:
+        """By control how many draws there should be, if the claim may still hold: all of noise, and
+        as many again where exactly one satisfies the claim; more of a pool where that is open."""
+        tested = decided.verdict.controls
+        hits = {c.name: tested[c.name].satisfied for c in decided.case.h.controls if c.noise}
+        if not decided.holds(rivals=True) or max(hits.values(), default=0) > 1:
+            return {}
+        twice = self.thing.tries >= DRAWS and all(tested[n].draws >= DRAWS for n in hits)
+        wanted = {n: 2 * DRAWS if twice and hits[n] else self.thing.tries for n in hits}
+        return wanted | dict.fromkeys(self._open(decided), MORE)
 
-    def beyond(self, names: Sequence[str], most: int) -> Iterator[Draw]:
+    def _open(self, decided: Decided) -> dict[str, float]:
+        """By control of rivals how probable it is that another one satisfies the claim."""
+        chances = {c.name: decided.another(c) for c in decided.case.h.controls}
+        return {name: chance for name, chance in chances.items() if chance > RARE}
+
+    def _beyond(self, wanted: Mapping[str, int]) -> Iterator[Draw]:
         """The draws of these controls up to so many, without those that there are."""
         have = Counter(d.control.name for d in self.measured.draws.values())
         kept = () if isinstance(self.controls, Mapping) else tuple(self.controls or ())
-        for draw in self.thing.draws(self.calls.prompts.each, most, kept) if names else ():
+        most, at = max(wanted.values(), default=0), Counter[str]()
+        for draw in self.thing.draws(self.question.prompts.each, most, kept) if wanted else ():
             name = draw.control.name
-            if name in names:
-                have[name] -= 1
-                if have[name] < 0:
-                    yield draw
+            at[name] += 1
+            if have[name] < at[name] <= wanted.get(name, 0):
+                yield draw

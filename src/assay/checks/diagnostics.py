@@ -1,36 +1,35 @@
-"""Diagnostics: whether a function's numbers differ from call to call, whether something stays in
-the model, whether a prompt's number depends on the others in its call, and whether the function
-ignores what it is given."""
+"""Diagnostics: whether calls differ, whether something stays in the model, whether a prompt's
+number depends on the others in its call, and what changes nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from assay.checks.calls import Calls
-from assay.checks.judging import Measured
-from assay.checks.rows import ENDS, FEWEST, Numbers, effects
+from assay.checks.judging import Measured, Question
+from assay.checks.rows import ENDS, FEWEST, Numbers, effects, stems
 from assay.errors import DataError, RunError
 from assay.notes import Note
-from assay.verdicts.conditions import Condition
 
 EXACT, ROUNDING = 1e-6, 0.05
-"""The shares of the largest effect by which single precision moves a number, and up to which a
-batch of another size may."""
+"""The shares of the largest effect by which single precision moves a number, and by which a batch
+of another size may."""
 CLEAR = 3.0
 """So many times the difference between calls that agree is a change."""
 AGAIN, IN_ORDER = 7, 8
 """Further calls that have to agree with one that differs from the first two: of a noisy yes or no,
-p²(1 - p)⁸ < 0.7% of calls are like that. And calls that all have to move one way: noise does so
-in 2 of 8! cases."""
+p²(1 - p)⁸ < 0.7% of calls are like that. And calls that all have to move one way, as noise does in
+2 of 8! cases."""
 SOME = 8
 """Prompts at most that are called once more in other company."""
 SHARES = 720_720
 """All shares of up to 16 are multiples of 1 by this."""
+Part = tuple[Sequence[int], Numbers]
+"""Some prompts, and their numbers in a call of only these."""
 
 
 def apart(first: Numbers, other: Numbers) -> np.ndarray:
@@ -38,11 +37,10 @@ def apart(first: Numbers, other: Numbers) -> np.ndarray:
     return np.array([np.nanmax(np.abs(other[n] - x), initial=0.0) for n, x in first.items()])
 
 
-def sizes(numbers: Numbers) -> dict[str, float]:
-    """What differences are small beside: the largest effect, or the spread of the prompts."""
-    stems = [name for name in numbers if not name.endswith(ENDS)]
-    spread = {n: float(np.nanstd(numbers[f"{n}{ENDS[0]}"])) for n in stems}
-    return {n: max(float(np.nanmax(abs(numbers[n]), initial=0.0)), spread[n]) for n in stems}
+def sizes(numbers: Numbers) -> np.ndarray:
+    """What differences are small beside: the largest effect of each number, or its spread."""
+    ends = [(numbers[n], numbers[f"{n}{ENDS[0]}"]) for n in stems(numbers)]
+    return np.array([max(np.nanmax(abs(x), initial=0.0), np.nanstd(b)) for x, b in ends])
 
 
 def is_fine(numbers: Iterable[np.ndarray]) -> bool:
@@ -54,103 +52,81 @@ def is_fine(numbers: Iterable[np.ndarray]) -> bool:
 # ---- noise and state -----------------------------------------------------------------------------
 
 
-@dataclass
-class Repeats:
-    """Calls that are alike, between which others are made."""
-
-    call: Callable[[], Numbers]
-    seen: list[Numbers] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.seen += [self.call(), self.call()]
-
-    def is_noisy(self, size: np.ndarray) -> bool:
-        """Whether two calls in a row differ."""
-        return bool((apart(*self.seen[:2]) > EXACT * size).any())
-
-    def moves_on(self) -> bool:
-        """Whether each call moves the numbers further in one direction."""
-        while self._in_order() and len(self.seen) < IN_ORDER:
-            self.seen.append(self.call())
-        return self._in_order()
-
-    def has_moved(self, size: np.ndarray) -> bool:
-        """Whether numbers have moved for good since the first two calls, which agreed."""
-        first, last = self.seen[0], self.call()
-        moved, least = apart(first, last), EXACT * size
-        for _ in range(AGAIN):
-            if not (moved > least).any():
-                return False
-            least = np.maximum(least, CLEAR * apart(last, self.call()))
-        return bool((moved > least).any())
-
-    def _in_order(self) -> bool:
-        moves = np.diff([np.concatenate([*x.values()]) for x in self.seen], axis=0)
-        moves = moves[:, (moves != 0).any(0)]
-        return moves.size > 0 and bool(((moves > 0).all(0) | (moves < 0).all(0)).all())
-
-
 class Watch:
-    """Two prompts, on which calls are repeated."""
+    """Two prompts, on which calls are repeated to tell noise from what stays in the model.
+
+    Attributes:
+        numbers: theirs in the first call with the thing, and in the first without it.
+        noisy: whether calls differ.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self.calls, self.rows = calls, range(FEWEST)
-        thing = calls.thing
-        self.without = Repeats(lambda: calls.without(self.rows))
-        self.within = Repeats(lambda: calls(thing.value, thing.name, self.rows))
-        first, other = self.without.seen[0], self.within.seen[0]
-        self.numbers = effects(first, other)
-        self.size = np.array([*sizes(self.numbers).values()])
-        both = (self.without, self.within)
-        self.noisy = any(x.is_noisy(self.size) for x in both)
-        if self.noisy and any(x.moves_on() for x in both):
+        value, main = calls.thing.value, calls.thing.name
+        self.without = lambda: calls.without(self.rows)
+        seen = [[call(), call()] for call in (self.without, lambda: calls(value, main, self.rows))]
+        self.first, self.second = seen[0]
+        self.numbers = effects(self.first, seen[1][0])
+        self.exact = EXACT * sizes(self.numbers)
+        self.noisy = any((apart(*pair) > self.exact).any() for pair in seen)
+        within = lambda: calls(value, main, self.rows)  # noqa: E731
+        if self.noisy and (_moves_on(seen[0], self.without) or _moves_on(seen[1], within)):
             raise self._left("each call moves its numbers further")
 
     def finish(self) -> None:
-        """Refuse a function that has left something in the model. Raises: DataError
-        (leaves-something)."""
-        if not self.noisy and self.without.has_moved(self.size):
-            raise self._left(f"without {self.calls.thing.name} its numbers are no longer the same")
+        """Refuse a function that has left something in the model: its numbers without the thing
+        have changed for good. Raises: DataError (leaves-something)."""
+        last, least = self.without(), self.exact
+        moved = apart(self.first, last)
+        for _ in range(0 if self.noisy else AGAIN):
+            if not (moved > least).any():
+                return
+            least = np.maximum(least, CLEAR * apart(last, self.without()))
+        if not self.noisy and (moved > least).any():
+            raise self._left(f"without {self.calls.thing.name} its numbers are others than before")
 
     def _left(self, why: str) -> DataError:
         message = f"{self.calls.name} leaves something in the model, such as a hook: {why}"
         return DataError("leaves-something", message)
 
 
+def _moves_on(seen: list[Numbers], call: Callable[[], Numbers]) -> bool:
+    """Whether each call moves the numbers further in one direction."""
+    while True:
+        moves = np.diff([np.concatenate([*x.values()]) for x in seen], axis=0)
+        moves = moves[:, (moves != 0).any(0)]
+        one_way = moves.size > 0 and bool(((moves > 0).all(0) | (moves < 0).all(0)).all())
+        if not one_way or len(seen) >= IN_ORDER:
+            return one_way
+        seen.append(call())
+
+
 # ---- what else is in the call --------------------------------------------------------------------
 
-Part = tuple[Sequence[int], Numbers]
-"""Some prompts, and their numbers in a call of only these."""
 
-
-def measured(calls: Calls, watch: Watch, condition: Condition) -> tuple[Measured, list[Note]]:
+def measured(calls: Calls, watch: Watch, question: Question) -> tuple[Measured, list[Note]]:
     """Call without the thing and with it; twice, if calls differ; and once more on some prompts, to
     see whether a number depends on the others in its call. Raises: DataError (one-for-all)."""
-    value, main = calls.thing.value, calls.thing.name
+    value, main, by_length = calls.thing.value, calls.thing.name, calls.prompts.by_length
     before, after = calls.without(), calls(value, main)
-    numbers = effects(before, after)
-    size = np.array([*sizes(numbers).values()])
-    some = sorted(calls.prompts.by_length[: min(SOME, len(calls.prompts) // 2)], reverse=True)
-    part, there = calls(value, main, some), {n: x[some] for n, x in after.items()}
-    noisy = watch.noisy
-    if (apart(part, there) > ROUNDING * size).any():
-        noisy |= bool((apart(part, calls(value, main, some, again=1)) > EXACT * size).any())
-        beside = calls.without(some)
-    else:
-        beside = {n: x[some] for n, x in before.items()}
-    repeats, jitter = list[Numbers](), dict[str, float]()
+    numbers, noisy = effects(before, after), watch.noisy
+    few = sorted(by_length[: min(SOME, len(by_length) // 2)], reverse=True)  # and less padding
+    part, beside = calls(value, main, few), {n: x[few] for n, x in before.items()}
+    if (apart(part, {n: x[few] for n, x in after.items()}) > ROUNDING * sizes(numbers)).any():
+        beside, again = calls.without(few), calls(value, main, few, again=1)
+        noisy |= bool((apart(part, again) > EXACT * sizes(numbers)).any())
+    repeats, jitter = (numbers,), dict[str, float]()
     if noisy:
         other = effects(calls.without(again=1), calls(value, main, again=1))
-        repeats = [numbers, other]
+        repeats = (numbers, other)
         jitter = {n: float(np.nanmean(np.abs(x - other[n]))) for n, x in numbers.items()}
         numbers = {n: (x + other[n]) / 2 for n, x in numbers.items()}
         before = {n: numbers[f"{n}{ENDS[0]}"] for n in before}
-    parts = [(some, effects(beside, part)), (watch.rows, watch.numbers), *_alone(calls)]
-    read = {c.name for c in condition.columns}
-    refuse_one_for_all(calls.name, numbers, parts, read)
-    return Measured(before, {main: numbers}, repeats=tuple(repeats)), dependence(
-        numbers, parts, jitter, condition
-    )
+    parts = [(few, effects(beside, part)), (watch.rows, watch.numbers), *_alone(calls)]
+    notes = [
+        note for name in stems(numbers) for note in _company(question, numbers, name, parts, jitter)
+    ]
+    return Measured(before, {main: numbers}, repeats=repeats * noisy), notes
 
 
 def _alone(calls: Calls) -> list[Part]:
@@ -163,82 +139,55 @@ def _alone(calls: Calls) -> list[Part]:
     return []
 
 
-def refuse_one_for_all(name: str, numbers: Numbers, some: Sequence[Part], read: set[str]) -> None:
-    """Refuse a function that gives one number for its whole call. Raises: DataError
-    (one-for-all)."""
-    for stem in sizes(numbers):
-        both = [f"{stem}{end}" for end in ENDS]
-        calls = [numbers, *(x for rows, x in some if len(rows) > 1)]
-        if not read & {stem, *both} or not all(
-            (x[c] == x[c][0]).all() for x in calls for c in both
-        ):
-            continue
-        firsts = [(numbers[c][0], x[c][0]) for x in calls for c in both]
-        if any(abs(a - b) > 0.01 * max(abs(a), abs(b)) for a, b in firsts):
-            message = f"{name} gives one {stem} for the whole call; return one for each prompt"
-            raise DataError("one-for-all", message)
-
-
-def dependence(
-    numbers: Numbers, some: Sequence[Part], noise: Mapping[str, float], condition: Condition
+def _company(
+    question: Question,
+    numbers: Numbers,
+    name: str,
+    parts: Sequence[Part],
+    jitter: Mapping[str, float],
 ) -> list[Note]:
-    """Notes on numbers that depend on the other prompts in the call; a doubt where that moves what
-    the condition reads by more than half of the effect."""
-    notes, read = list[Note](), {c.name for c in condition.columns}
-    for stem, size in sizes(numbers).items():
-        both = [f"{stem}{end}" for end in ENDS]
-        moved = {c: [x[c] - numbers[c][rows] for rows, x in some] for c in (stem, *both)}
-        known = [d for c in both for x in moved[c] if (d := np.abs(x[np.isfinite(x)])).size]
-        usual = max((float(d.mean()) for d in known), default=0.0)
-        if usual <= max(ROUNDING * size, CLEAR * noise.get(stem, 0.0)):
-            continue
-        whole = all((numbers[c] % 1 == 0).all() for c in both)
-        shift = max(
-            (_shift(d, whole=whole) for c in read & {*moved} for d in moved[c]), default=0.0
-        )
-        mean = float(np.nanmean(numbers[stem]))
-        off = [abs(mean), *_short(numbers, condition)]
-        most = f"{max(float(d.max()) for d in known):.3g}"
-        code = "batch-decides" if 2 * shift > max(off) else "batch"
-        notes.append(Note(code, {"name": stem, "by": most}))
-    return notes
+    """A note on a number that depends on the other prompts in the call; a doubt where that moves
+    what the condition reads by more than half of the effect. Raises: DataError (one-for-all)."""
+    both = [f"{name}{end}" for end in ENDS]
+    calls = [numbers, *(x for rows, x in parts if len(rows) > 1)]
+    moved = {c: [x[c] - numbers[c][rows] for rows, x in parts] for c in (name, *both)}
+    known = [d for c in both for x in moved[c] if (d := np.abs(x[np.isfinite(x)])).size]
+    usual, most = max((d.mean(), d.max()) for d in known) if known else (0.0, 0.0)
+    size = sizes({n: numbers[n] for n in (name, *both)})[0]
+    if usual <= max(ROUNDING * size, CLEAR * jitter.get(name, 0.0)):
+        return []
+    if question.reads(name) and all((x[c] == x[c][0]).all() for x in calls for c in both):
+        message = f"{name} is one number for the whole call; return one for each prompt"
+        raise DataError("one-for-all", message)
+    whole = all((numbers[c] % 1 == 0).all() for c in both)
+    read = question.read & {*moved}
+    shift = max((_shift(d, whole=whole) for c in read for d in moved[c]), default=0.0)
+    code = "batch-decides" if 2 * shift > abs(np.nanmean(numbers[name])) else "batch"
+    return [Note(code, {"name": name, "by": f"{most:.3g}"})]
 
 
 def _shift(moved: np.ndarray, *, whole: bool) -> float:
     """By how much prompts move on average; of whole numbers, which may be drawn anew in each call,
     by how much their mean does beyond two standard errors."""
     moved = moved[np.isfinite(moved)]
-    if not moved.size or (whole and len(moved) < 6):
+    if not moved.size or (whole and len(moved) < SOME - FEWEST):
         return 0.0
     if not whole:
         return float(np.abs(moved).mean())
     return max(0.0, abs(float(moved.mean())) - 2 * float(moved.std()) / math.sqrt(len(moved)))
 
 
-def _short(numbers: Numbers, condition: Condition) -> list[float]:
-    """How far the mean of the only number that a condition reads is from its range."""
-    names = {c.name for c in condition.columns}
-    if len(names) != 1 or not names <= {*numbers}:
-        return []
-    mean = float(np.nanmean(numbers[names.pop()]))
-    return [condition.low - mean, mean - condition.high]
-
-
 # ---- what changes nothing ------------------------------------------------------------------------
 
 
-def refuse_ignoring(
-    calls: Calls, arms: Mapping[str, Numbers], read: set[str], *, few: bool = False
-) -> None:
+def refuse_ignoring(calls: Calls, arms: Mapping[str, Numbers], *, few: bool = False) -> None:
     """Refuse a function that gives the same numbers whatever it is given, or none; of a few prompts
     only where they are no counts. Raises: DataError (ignores, no-number)."""
-    stems = [n for n in next(iter(arms.values())) if not n.endswith(ENDS)]
-    for stem in stems:
-        named = read & {stem, *(f"{stem}{end}" for end in ENDS)}
-        if named and all(np.isnan(x[stem]).all() for x in arms.values()):
-            raise DataError("no-number", f"{calls.name} gives {stem} of no prompt, but NaN")
-    after = [x[f"{n}{ENDS[1]}"] for x in arms.values() for n in stems]
-    moved = any(np.nan_to_num(x[n]).any() for x in arms.values() for n in stems)
+    names = stems(next(iter(arms.values())))
+    after = [x[f"{n}{ENDS[1]}"] for x in arms.values() for n in names]
+    if not few and all(np.isnan(x).all() for x in after):
+        raise DataError("no-number", f"{calls.name} gives no number of any prompt, but NaN")
+    moved = any(np.nan_to_num(x[n]).any() for x in arms.values() for n in names)
     if not moved and (not few or is_fine(after)):
         message = (
             f"{calls.name} gives the same numbers with {calls.thing.name}, without it and with"
@@ -246,31 +195,29 @@ def refuse_ignoring(
         raise DataError("ignores", f"{message} every control: it ignores what it is given")
 
 
-def unmoved(main: str, arms: Mapping[str, Numbers], read: set[str]) -> list[Note]:
+def unmoved(question: Question, measured: Measured) -> list[Note]:
     """A note where the thing leaves some prompts exactly as they are, though numbers are no counts;
-    not on a number that nothing changes, which others are compared with."""
-    numbers = arms[main]
-    for stem in sizes(numbers):
-        named = read & {stem, *(f"{stem}{end}" for end in ENDS)}
-        n, of = int((numbers[stem] == 0).sum()), len(numbers[stem])
-        compared = not any(np.nan_to_num(x[stem]).any() for x in arms.values())
-        if named and n and not compared and is_fine([numbers[f"{stem}{ENDS[1]}"]]):
-            return [Note("unmoved", {"n": n, "of": of, "thing": main})]
+    not of a number that nothing changes, which others are compared with."""
+    numbers = measured.arms[measured.main]
+    for name in filter(question.reads, stems(numbers)):
+        n, of = int((numbers[name] == 0).sum()), len(numbers[name])
+        changes = any(np.nan_to_num(x[name]).any() for x in measured.arms.values())
+        if n and changes and is_fine([numbers[f"{name}{ENDS[1]}"]]):
+            return [Note("unmoved", {"n": n, "of": of, "thing": measured.main})]
     return []
 
 
-def idle(main: str, arms: Mapping[str, Numbers], control: str) -> str:
+def idle(measured: Measured, control: str) -> str:
     """Why a control tests nothing: it changes nothing, or by its making it gives the opposite of
     what the thing does; empty where it does test."""
-    still, opposite = True, True
-    for stem, size in sizes(arms[main]).items():
-        ours, theirs = (arms[arm] for arm in (main, control))
-        small = EXACT * max(size, float(np.nanmax(np.abs(ours[f"{stem}{ENDS[0]}"]), initial=0.0)))
-        still &= bool((np.abs(np.nan_to_num(theirs[stem])) <= small).all())
-        after = ours[f"{stem}{ENDS[1]}"] + theirs[f"{stem}{ENDS[1]}"]
-        mirrored = np.abs(np.nan_to_num(ours[stem] + theirs[stem])).max() <= small
-        opposite &= bool(mirrored or (np.ptp(after) <= small < np.ptp(ours[f"{stem}{ENDS[1]}"])))
-    fine = is_fine(x for arm in arms.values() for x in arm.values())
-    if not fine or not (still or opposite):
-        return ""
-    return "it changes no number" if still else "its numbers are those of the thing, reversed"
+    ours, theirs = (measured.arms[arm] for arm in (measured.main, control))
+    still = opposite = is_fine(x for arm in measured.arms.values() for x in arm.values())
+    for name, size in zip(stems(ours), sizes(ours), strict=True):
+        x, y = ours[f"{name}{ENDS[1]}"], theirs[f"{name}{ENDS[1]}"]
+        small = EXACT * max(size, np.nanmax(np.abs(ours[f"{name}{ENDS[0]}"]), initial=0.0))
+        still &= bool((np.abs(np.nan_to_num(theirs[name])) <= small).all())
+        mirrored = np.abs(np.nan_to_num(ours[name] + theirs[name])).max() <= small
+        opposite &= bool(mirrored or np.ptp(x + y) <= small < np.ptp(x))
+    if still:
+        return "it changes no number"
+    return "its numbers are those of the thing, reversed" if opposite else ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
-from assay.checks.rows import Prompts
 from assay.controls import vectors
 from assay.controls.material import ByPrompt, column
 from assay.controls.table import TABLE, Control
@@ -18,51 +18,46 @@ from assay.errors import ClaimError, DataError, nearest
 
 Controls = Mapping[str, Any] | Sequence[str] | None
 FIRST = 4
-"""Draws of noise with which a claim may already be out of reach."""
+"""So many draws of noise may already rule a claim out."""
 
 
-def made(
-    thing: Thing, prompts: Prompts, controls: Controls, count: int, most: int = 0
+def usual(
+    thing: Thing, rows: Sequence[Any], controls: Controls, count: int, most: int
 ) -> Iterator[Draw]:
-    """What stands in for a thing: its own draws, those that are named, or its own and further ones.
+    """What a thing makes, or what is named of it, and the author's own.
 
     Args:
         count: how many of what is drawn; 0 for the usual number.
-        most: so many draws of noise of each control at most; 0 for all.
+        most: draws of noise at most.
 
     Raises:
-        DataError: a control that is the thing itself, or of another form (same-thing, wrong-part).
-        ClaimError: no control, or none of this name (no-control, unknown-control).
+        ClaimError: no control, or none of a name (no-control, unknown-control).
+        DataError: a control of the author's that is none (same-thing, wrong-part).
     """
-    kept = () if controls is None or isinstance(controls, Mapping) else tuple(controls)
-    seen: dict[str, int] = {}
-    for draw in thing.draws(prompts.each, count, kept):
+    kept = () if isinstance(controls, Mapping) else tuple(controls or ())
+    seen = Counter[str]()
+    for draw in thing.draws(rows, count, kept):
         name = draw.control.name
-        if (kept and name not in kept) or (most and draw.control.noise and seen.get(name) == most):
-            continue
-        seen[name] = seen.get(name, 0) + 1
-        yield draw
-    if unknown := {*kept} - {*seen}:
-        raise ClaimError(
-            "unknown-control", f"no control {min(unknown)}; {nearest(min(unknown), seen)}"
-        )
-    own = controls if isinstance(controls, Mapping) else {}
-    if not seen and not own:
-        raise ClaimError(
-            "no-control", f"nothing stands in for {thing.name}; give controls={{name: …}}"
-        )
-    yield from given(thing, prompts, own)
+        seen[name] += 1
+        if not (kept and name not in kept) and not (draw.control.noise and seen[name] > most):
+            yield draw
+    if unknown := sorted({*kept} - {*seen}):
+        raise ClaimError("unknown-control", f"no control {unknown[0]}; {nearest(unknown[0], seen)}")
+    if not seen and not controls:
+        message = f"nothing stands in for {thing.name}; give controls={{name: …}}"
+        raise ClaimError("no-control", message)
+    yield from authors(thing, rows, controls if isinstance(controls, Mapping) else {})
 
 
-def given(thing: Thing, prompts: Prompts, own: Mapping[str, Any]) -> Iterator[Draw]:
-    """Draws of one's own: one of each name, or several. Raises: DataError."""
+def authors(thing: Thing, rows: Sequence[Any], own: Mapping[str, Any]) -> Iterator[Draw]:
+    """The author's own, one of each name or several. Raises: DataError."""
     known = {c.name: c for c in TABLE.get(thing.aspect, ())}
     for name, x in own.items():
-        of = known.get(name, Control(name, f"{name} has the effect as well"))
-        for value in several(thing, x, prompts.each):
+        control = known.get(name, Control(name, f"{name} has the effect as well"))
+        for value in several(thing, x, rows):
             if _same(value, thing.value):
                 raise DataError("same-thing", f"{thing.name} is what the claim is about", name)
-            yield Draw(of, value, thing.named(value))
+            yield Draw(control, value, thing.named(value))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -73,27 +68,23 @@ def _same(a: Any, b: Any) -> bool:
 
 @singledispatch
 def several(thing: Thing, x: Any, rows: Sequence[Any]) -> list[Any]:
-    """One thing, or each of a list of them."""
+    """The value in place of a thing's, or those of a list of several."""
     return x if isinstance(x, list) else [x]
 
 
 @several.register
 def _(thing: Vector, x: Any, rows: Sequence[Any]) -> list[Any]:
-    one = not isinstance(x, list) or all(np.ndim(number) == 0 for number in x)
-    return [
-        vectors.cast(np.asarray(v) if isinstance(v, list) else v, thing.value)
-        for v in ([x] if one else x)
-    ]
+    one = not isinstance(x, list) or all(np.ndim(v) == 0 for v in x)
+    arrays = [np.array(v) if isinstance(v, list) else v for v in ([x] if one else x)]
+    return [vectors.cast(v, thing.value) for v in arrays]
 
 
 @several.register
 def _(thing: Parts, x: Any, rows: Sequence[Any]) -> list[Any]:
-    pool = {*thing.pool}
-    for each in ([x], x):
-        if isinstance(x, list) and all(
-            isinstance(v, list) and v and {*map(item, v)} <= pool for v in each
-        ):
-            return [[*map(item, v)] for v in each]
+    for each in ([x], x) if isinstance(x, list) else ():
+        lists = [[*map(item, v)] if isinstance(v, list) else [] for v in each]
+        if all(v and {*v} <= {*thing.pool} for v in lists):
+            return lists
     raise DataError("wrong-part", f"give a list such as {thing.value}, or a list of such lists")
 
 
@@ -103,16 +94,13 @@ def _(thing: ByPrompt, x: Any, rows: Sequence[Any]) -> list[Any]:
     return [column(v, rows) for v in ([x] if one else x)]
 
 
-def named(draws: Iterable[Draw], taken: Iterable[str]) -> dict[str, Draw]:
+def named(draws: Sequence[Draw], main: str) -> dict[str, Draw]:
     """Draws by arm: their own name, or that of their control with a number."""
-    arms, used, listed = dict[str, Draw](), {*taken}, list(draws)
-    counts: dict[str, int] = {}
-    for draw in listed:
+    arms, total, at = dict[str, Draw](), Counter(d.control.name for d in draws), Counter[str]()
+    for draw in draws:
         name = draw.control.name
-        counts[name] = counts.get(name, 0) + 1
-        several = sum(d.control.name == name for d in listed) > 1 or draw.control.noise
-        arm = draw.name or (f"{name} {counts[name]}" if several else name)
-        arm = arm if arm not in used else f"{name} {counts[name]}: {draw.name}"
-        arms[arm] = draw
-        used.add(arm)
+        at[name] += 1
+        numbered = f"{name} {at[name]}" if total[name] > 1 or draw.control.noise else name
+        arm = draw.name or numbered
+        arms[arm if arm not in arms and arm != main else f"{numbered}: {arm}"] = draw
     return arms

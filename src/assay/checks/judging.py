@@ -10,25 +10,17 @@ import numpy as np
 from scipy import special
 
 from assay.checks.calls import NONE
-from assay.checks.rows import ENDS, Numbers, Prompts, effects, table
+from assay.checks.rows import ENDS, Numbers, Prompts, effects
 from assay.controls.things import Draw
 from assay.errors import ClaimError
 from assay.verdicts.case import Case
 from assay.verdicts.conditions import Condition, column
-from assay.verdicts.rule import (
-    Control,
-    Hypothesis,
-    Sample,
-    Verdict,
-    interval,
-    judge,
-    judge_arm,
-)
+from assay.verdicts.rule import Control, Hypothesis, Sample, Verdict, interval, judge, judge_arm
 
-Range = tuple[float, float]
 DAMAGE = "damage"
 LEAST = 3
 """So many rivals of a pool say how much others differ."""
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +29,7 @@ class Question:
 
     Attributes:
         bounds: the least and greatest number of a prompt.
-        given: preconditions without which the claim is not decided.
+        given: a precondition without which the claim is not decided.
         known: whether what stands in has a known effect, so that a claim of none is false of it.
     """
 
@@ -45,25 +37,29 @@ class Question:
     condition: Condition
     prompts: Prompts
     units: tuple[str, ...]
-    fixed: tuple[str, ...] = ()
-    bounds: Range | None = None
-    given: tuple[Condition, ...] = ()
-    known: bool = False
+    fixed: tuple[str, ...]
+    bounds: Range | None
+    given: Condition | None
+    known: bool
 
     @property
     def read(self) -> set[str]:
-        """The numbers that the claim and its preconditions name."""
-        return {c.name for of in (self.condition, *self.given) for c in of.columns}
+        """The numbers that the claim and its precondition name."""
+        return {c.name for of in (self.condition, self.given) if of for c in of.columns}
 
-    def laid_out(self, arms: Mapping[str, Numbers], h: Hypothesis) -> Case:
-        """Numbers as a table with what the condition reads."""
+    def reads(self, stem: str) -> bool:
+        """Whether it names this number, or that before or after."""
+        return not self.read.isdisjoint((stem, *(f"{stem}{end}" for end in ENDS)))
+
+    def case(self, arms: Mapping[str, Numbers], h: Hypothesis) -> Case:
+        """The numbers that the condition reads, as a table."""
         names = {*next(iter(arms.values()))} - {c.name for c in self.condition.columns}
-        rows = table(self.prompts, arms, self.units, self.fixed).drop(columns=[*names])
+        rows = self.prompts.table(arms, self.units, self.fixed).drop(columns=[*names])
         return Case(rows, self.condition, h, self.units, self.fixed)
 
     def estimate(self, numbers: Numbers) -> float:
         """What the claim is about, by these numbers."""
-        return interval(self.laid_out({NONE: numbers}, Hypothesis(of=NONE)).whole).estimate
+        return interval(self.case({NONE: numbers}, Hypothesis(of=NONE)).whole).estimate
 
 
 @dataclass(eq=False)
@@ -75,7 +71,7 @@ class Measured:
         draws: by arm what stands in for it.
         repeats: the numbers of the thing in two calls, where these differ.
         unable: why the control `damage` tests nothing.
-        samples: by arm what decides the claim with it, so far.
+        samples: by arm what decides the claim with it.
     """
 
     before: Numbers
@@ -93,33 +89,51 @@ class Measured:
     @property
     def controls(self) -> dict[str, Control]:
         """What stands in, by the name of the control."""
-        arms: dict[str, list[str]] = {}
+        found: dict[str, Control] = {}
         for arm, draw in self.draws.items():
-            arms.setdefault(draw.control.name, []).append(arm)
-        noise = {draw.control.name: draw.control.noise for draw in self.draws.values()}
-        return {name: Control(name, (*of,), noise[name]) for name, of in arms.items()}
+            name, noise = draw.control.name, draw.control.noise
+            found[name] = Control(name, (*(found[name].arms if name in found else ()), arm), noise)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A verdict, and what it was decided by."""
+    """A verdict, and what it was decided by.
+
+    Attributes:
+        noise: the standard error that calls which differ add.
+    """
 
     case: Case
     samples: Mapping[str, Sample]
     verdict: Verdict
+    noise: float
 
-    @property
-    def may_hold(self) -> bool:
-        """Whether the claim holds by itself, or would if its units did not tie."""
+    def holds(self, *, rivals: bool) -> bool:
+        """Whether the claim holds by itself, or would if units did not tie; and beside rivals."""
         h = self.case.h
+        if rivals:
+            h = replace(h, controls=tuple(c for c in h.controls if not c.noise))
+            return judge(h, self.samples).outcome == "holds"
         arm = judge_arm(h, self.samples[h.of], ())
         return arm.outcome == "holds" or arm.reason == "ties"
 
-    @property
-    def by_rivals(self) -> bool:
-        """Whether the claim holds where only rivals stand in, and none of noise."""
-        rivals = tuple(c for c in self.case.h.controls if not c.noise)
-        return judge(replace(self.case.h, controls=rivals), self.samples).outcome == "holds"
+    def another(self, control: Control) -> float:
+        """How probable it is that another rival of the pool satisfies the claim.
+
+        Formula: P(m + s √(1 + 1/n) t in the range), with the mean m and standard deviation s of n
+        rivals, less their errors, and Student's t with n - 1 degrees of freedom.
+        """
+        found, h = [interval(self.samples[arm]) for arm in control.arms], self.case.h
+        if control.noise or len(found) < LEAST or not all(i.defined for i in found):
+            return 0.0
+        x, errors = (
+            np.array(v) for v in zip(*((i.estimate, i.variance) for i in found), strict=True)
+        )
+        spread = max(x.var(ddof=1) - errors.mean(), 1e-300) * (1 + 1 / len(x))
+        t = (np.array([h.low, h.high]) - x.mean()) / math.sqrt(spread)
+        low, high = special.stdtr(len(x) - 1, t)
+        return float(high - low)
 
 
 def decide(question: Question, measured: Measured) -> Decided:
@@ -132,106 +146,60 @@ def decide(question: Question, measured: Measured) -> Decided:
     else:
         h = replace(h, controls=tuple(measured.controls.values()))
     fresh = {a: x for a, x in measured.arms.items() if a not in measured.samples}
-    part = question.laid_out({main: measured.arms[main], **fresh}, h)
-    measured.samples |= {arm: part.sample(part.rows, arm) for arm in fresh}
-    ends, error = _ends(question, measured), noise(question, measured)
-    if ends:
-        sure = {"bounds": _span(ends, c), "exact": question.bounds is not None}
-        samples = {arm: replace(x, **sure) for arm, x in measured.samples.items()}
-    else:
-        samples = {arm: widened(x, error) for arm, x in measured.samples.items()}
-    verdict = judge(h, samples, _unmet(question, measured, ends))
-    return Decided(question.laid_out(measured.arms, h), samples, verdict)
-
-
-# ---- noise ---------------------------------------------------------------------------------------
-
-
-def noise(question: Question, measured: Measured) -> float:
-    """The standard error that calls which differ add to a mean of two."""
-    if not measured.repeats:
-        return 0.0
-    first, other = map(question.estimate, measured.repeats)
-    return abs(first - other) / 2
+    case = question.case({main: measured.arms[main], **fresh}, h)
+    measured.samples |= {arm: case.sample(case.rows, arm) for arm in fresh}
+    error = 0.0
+    if measured.repeats:
+        first, other = map(question.estimate, measured.repeats)
+        error = abs(first - other) / 2
+    bounds, unmet = _bounds(question, measured)
+    samples = {arm: widened(x, error) for arm, x in measured.samples.items()}
+    if bounds:
+        exact = question.bounds is not None
+        samples = {a: replace(x, bounds=bounds, exact=exact) for a, x in measured.samples.items()}
+    if question.given:
+        h_given = Hypothesis(question.given.low, question.given.high, of=main)
+        asked = replace(question, condition=question.given)
+        if (
+            judge_arm(h_given, asked.case({main: measured.arms[main]}, h_given).whole).outcome
+            != "holds"
+        ):
+            unmet.append(question.given.text)
+    whole = question.case(measured.arms, h)
+    return Decided(whole, samples, judge(h, samples, unmet), error)
 
 
 def widened(sample: Sample, error: float) -> Sample:
-    """The sample with its units as much farther from their mean as makes the variance that much
-    larger. Formula: x̄ + (x - x̄) √(1 + error² / V)"""
+    """The sample with its units farther from their mean, which makes the variance that much larger.
+
+    Formula: x̄ + (x - x̄) √(1 + error² / V)
+    """
     variance = interval(sample).variance if error else 0.0
     if not variance > 0:
         return sample
     means = np.nanmean(sample.cells, 0)
-    by = math.sqrt(1 + error**2 / variance)
-    return replace(sample, cells=means + by * (sample.cells - means))
+    return replace(
+        sample, cells=means + (sample.cells - means) * math.sqrt(1 + error**2 / variance)
+    )
 
 
-# ---- bounds --------------------------------------------------------------------------------------
-
-
-def _ends(question: Question, measured: Measured) -> Range | None:
-    """Between which numbers each prompt lies, before and after: those that are given, or 0 and 1
-    where it is always one of them; only of a condition on one number. Raises: ClaimError
+def _bounds(question: Question, measured: Measured) -> tuple[Range | None, list[str]]:
+    """Between which numbers that of each prompt lies, if bounds are given, or all prompts are 0 or
+    1 before and after; and whether they leave room for the effect. Raises: ClaimError
     (beyond-bounds)."""
-    at = column(question.condition.quantity)
+    at, c = column(question.condition.quantity), question.condition
     if at is None:
-        return None
-    stem = _stem(at.name)
+        return None, []
+    stem = at.name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
     arms = [x for arm, x in measured.arms.items() if arm != DAMAGE]
     numbers = np.concatenate([x[f"{stem}{end}"] for x in arms for end in ENDS])
-    numbers = numbers[np.isfinite(numbers)]
-    if question.bounds is None:
-        return (0.0, 1.0) if np.isin(numbers, (0, 1)).all() else None
-    low, high = question.bounds
-    if numbers.min() < low or numbers.max() > high:
-        raise ClaimError("beyond-bounds", f"{stem} is not between {low:g} and {high:g} everywhere")
-    return question.bounds
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(ENDS[0]).removesuffix(ENDS[1])
-
-
-def _span(ends: Range, condition: Condition) -> Range:
-    """Between which numbers what a condition reads of a prompt lies."""
-    (low, high), name = ends, condition.columns[0].name
-    return ends if name != _stem(name) else (low - high, high - low)
-
-
-def _unmet(question: Question, measured: Measured, ends: Range | None) -> list[str]:
-    """The preconditions that are not met: those that are given, and room for the effect."""
-    unmet, c = list[str](), question.condition
-    for given in question.given:
-        h = Hypothesis(given.low, given.high, of=measured.main)
-        case = replace(question, condition=given).laid_out(
-            {measured.main: measured.arms[measured.main]}, h
-        )
-        if judge_arm(h, case.whole).outcome != "holds":
-            unmet.append(given.text)
-    name = c.columns[0].name
-    if ends and name == _stem(name):
-        mean = float(np.nanmean(measured.before[name]))
-        if c.low > ends[1] - mean or c.high < ends[0] - mean:
-            unmet.append(f"that {name}_before leaves room")
-    return unmet
-
-
-# ---- other rivals --------------------------------------------------------------------------------
-
-
-def others(decided: Decided, control: Control) -> float:
-    """How probable it is that another rival of the pool satisfies the claim.
-
-    Formula: P(m + s √(1 + 1/n) t is in the range), with the mean m and the standard deviation s of
-    n rivals, less their standard errors, and Student's t with n - 1 degrees of freedom.
-    """
-    found = [interval(decided.samples[arm]) for arm in control.arms]
-    x = np.array([i.estimate for i in found])
-    if len(x) < LEAST or not np.isfinite(x).all():
-        return 0.0
-    errors = [i.variance for i in found if math.isfinite(i.variance)]
-    spread = max(float(x.var(ddof=1)) - float(np.mean(errors or [0.0])), 1e-300)
-    h = decided.case.h
-    t = (np.array([h.low, h.high]) - x.mean()) / math.sqrt(spread * (1 + 1 / len(x)))
-    low, high = special.stdtr(len(x) - 1, t)
-    return float(high - low)
+    low, high = question.bounds or (0.0, 1.0)
+    if question.bounds and not low <= np.nanmin(numbers) <= np.nanmax(numbers) <= high:
+        raise ClaimError("beyond-bounds", f"{stem} is not always from {low:g} to {high:g}")
+    if not question.bounds and not np.isin(numbers[np.isfinite(numbers)], (0, 1)).all():
+        return None, []
+    if at.name != stem:
+        return (low, high), []
+    mean = float(np.nanmean(measured.before[stem]))
+    room = c.low <= high - mean and c.high >= low - mean
+    return (low - high, high - low), [] if room else [f"that {stem}_before leaves room"]

@@ -4,96 +4,75 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from assay.checks.diagnostics import idle, unmoved
-from assay.checks.draws import Controls
-from assay.checks.judging import DAMAGE, Decided, Measured, Question, noise
-from assay.checks.record import digest
-from assay.checks.rows import Prompts
+from assay.checks.judging import DAMAGE, Decided
+from assay.checks.rows import Prompts, digest
 from assay.controls.table import TABLE
-from assay.controls.things import Parts, Place, Thing
+from assay.controls.things import Parts, Place
 from assay.errors import DataError
 from assay.notes import Note
 
-
-def remarks(
-    question: Question,
-    measured: Measured,
-    decided: Decided,
-    thing: Thing,
-    controls: Controls,
-    *,
-    damage: bool,
-) -> Iterator[Note]:
-    """Everything that there is to say, besides what the diagnostics and doubts say."""
-    if error := noise(question, measured):
-        yield Note("noise", {"by": f"{error:.2g}"})
-    yield from unmoved(measured.main, measured.arms, question.read)
-    yield from _tests(measured)
-    yield from _about(question, decided)
-    if not question.known:
-        yield from _lacking(question, measured, decided, thing, controls, damage=damage)
-    if isinstance(thing, Parts):
-        yield from _parts(question, measured, thing)
+if TYPE_CHECKING:
+    from assay.checks.check import Run
 
 
-def _tests(measured: Measured) -> Iterator[Note]:
-    """The controls that test nothing: a doubt where none does."""
-    why = dict[str, str]()
-    for name, control in measured.controls.items():
-        each = [idle(measured.main, measured.arms, arm) for arm in control.arms if arm != DAMAGE]
-        why[name] = measured.unable if name == DAMAGE else each[0] if all(each) else ""
-    code = "no-test" if all(why.values()) else "idle"
-    for name, reason in why.items():
-        if reason:
-            yield Note(code, {"control": name, "why": reason})
-
-
-def _about(question: Question, decided: Decided) -> Iterator[Note]:
-    """Prompts that are copies, and units that have no number."""
-    labels, rows = question.prompts.labels, decided.case.rows
+def remarks(run: Run, decided: Decided) -> Iterator[Note]:
+    """What there is to say of a verdict, its controls and the prompts. Raises: DataError."""
+    if decided.noise:
+        yield Note("noise", {"by": f"{decided.noise:.2g}"})
+    yield from unmoved(run.question, run.measured)
+    labels = run.question.prompts.labels
     if copies := len(labels) - len({*labels}):
         yield Note("same-prompts", {"n": copies})
     for unit, n in decided.verdict.n.items():
-        if (of := rows[unit].nunique()) > n:
+        if (of := decided.case.rows[unit].nunique()) > n:
             yield Note("left-out", {"n": of - n, "of": of, "unit": unit})
+    yield from _tests(run)
+    if not run.question.known:
+        yield from _lacking(run, decided)
+    if isinstance(run.thing, Parts):
+        yield from _parts(run, run.thing, decided)
 
 
-def _lacking(
-    question: Question,
-    measured: Measured,
-    decided: Decided,
-    thing: Thing,
-    controls: Controls,
-    *,
-    damage: bool,
-) -> Iterator[Note]:
-    """The controls that are missing, or were left out."""
-    missing = thing.missing()
-    if not damage and isinstance(thing, Parts | Place) and not decided.case.h.is_null:
+def _tests(run: Run) -> Iterator[Note]:
+    """The controls that test nothing: a doubt where none does."""
+    why, m = dict[str, str](), run.measured
+    for name, control in m.controls.items():
+        each = [m.unable if arm == DAMAGE else idle(m, arm) for arm in control.arms]
+        why[name] = each[0] if all(each) else ""
+    code = "no-test" if all(why.values()) else "idle"
+    for name in filter(why.get, why):
+        yield Note(code, {"control": name, "why": why[name]})
+
+
+def _lacking(run: Run, decided: Decided) -> Iterator[Note]:
+    """The controls that are missing, and those that were left out."""
+    missing, h = run.thing.missing(), decided.case.h
+    if not run.has_damage and isinstance(run.thing, Parts | Place) and not h.is_null:
         missing[DAMAGE] = "damage=another task"
-    if decided.case.h.is_null and math.isfinite(question.condition.high - question.condition.low):
+    if h.is_null and math.isfinite(h.high - h.low):
         missing["known"] = "known={name: a thing with a small effect}"
-    for name, how in missing.items():
-        if name not in measured.controls:
-            yield Note("no-control", {"control": name, "give": how})
-    if controls is not None and not isinstance(controls, Mapping):
-        for c in TABLE.get(thing.aspect, ()):
-            if c.default and c.name not in {*controls, *missing}:
+    named = {*(run.controls or ())}
+    for name in missing.keys() - named:
+        yield Note("no-control", {"control": name, "give": missing[name]})
+    if named and not isinstance(run.controls, Mapping):
+        for c in TABLE.get(run.thing.aspect, ()):
+            if c.default and c.name not in {*named, *missing}:
                 yield Note("dropped-control", {"control": c.name})
 
 
-def _parts(question: Question, measured: Measured, thing: Parts) -> Iterator[Note]:
-    """Where parts were chosen, how many others were tried, and how large these are. Raises:
-    DataError (chosen-on)."""
+def _parts(run: Run, thing: Parts, decided: Decided) -> Iterator[Note]:
+    """Where parts were chosen, and how many others were tried. Raises: DataError (chosen-on)."""
     if thing.chosen_on is None:
-        yield Note("selection", {"thing": measured.main})
+        yield Note("selection", {"thing": thing.name})
     else:
-        own = {digest(p) for p in question.prompts.each}
+        own = {digest(p) for p in run.question.prompts.each}
         if n := len(own & {digest(p) for p in Prompts.read(thing.chosen_on).each}):
-            message = f"{n} of these prompts are among those that {measured.main} was chosen on"
-            raise DataError("chosen-on", f"{message}; give others", "chosen_on")
-    control = measured.controls.get(thing.kind)
-    others = (len({*thing.pool}) - len(thing.value)) // len(thing.value)
-    if control and len(control.arms) < others:
-        yield Note("few-draws", {"control": control.name, "n": len(control.arms), "of": others})
+            message = f"{thing.name} was chosen on {n} of these prompts; give others"
+            raise DataError("chosen-on", message, "chosen_on")
+    control = run.measured.controls.get(thing.kind)
+    of = len({*thing.pool}) // len(thing.value) - 1
+    if control and len(control.arms) < of and decided.verdict.outcome == "holds":
+        yield Note("few-draws", {"control": control.name, "n": len(control.arms), "of": of})
