@@ -27,6 +27,16 @@ def _contains(rows: pd.DataFrame) -> pd.Series:
     return pd.Series([query in demos.split("|") for demos, query in pairs], rows.index)
 
 
+def seen(name: str, of: Callable[[Any, list[str]], Any]) -> dict[str, Any]:
+    """A control of a probe that is computed from activations and texts."""
+    return {"of_rows": {"controls": lambda X, texts: {name: of(X, texts)}}}
+
+
+def _repeats_the_first(X: Any, texts: list[str]) -> list[bool]:
+    pairs = (text.split("? Answer: ") for text in texts)
+    return [question.split(", ")[1].startswith(f"{said} or") for question, said in pairs]
+
+
 DECLARED: dict[str, dict[str, Any]] = {
     # dictionaries
     "fvu_with_bos": given("abs(jumprelu.n_tokens - topk.n_tokens) < 0.5"),
@@ -42,6 +52,7 @@ DECLARED: dict[str, dict[str, Any]] = {
     "control_hook_never_ran": given("random_dir.hook_calls > 0"),
     "check_latent_breaks_everything": {"given": "other_task > -0.5"},
     "check_layer_against_layers_without_effect": {"controls": {"earlier layers": [6, 12, 18]}},
+    "probe_reads_the_apostrophe": seen("curly", lambda X, texts: ["\u2019" in x for x in texts]),
     # circuits
     "candidate_judges_itself": given(
         'mean("tuned-70b".other, over=judge) - mean("base-70b".other, over=judge) > 0.3',
@@ -67,6 +78,8 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "check_all_logits_rise": {"given": "logprob > 0.5"},
     "check_always_mary": {"unit": "io"},
+    "probe_accuracy_is_the_majority": {"controls": {"constant": np.zeros(240)}},
+    "probe_reads_the_norm": seen("norm", lambda X, texts: np.linalg.norm(X, axis=1)),
     # finetuning
     "sequential_edits_reach_the_second_hop": given(
         "rome_seq500.unrelated_hit - base.unrelated_hit < 0.1"
@@ -89,6 +102,8 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "finetuning_helps_where_base_is_weak": given("corr(base_score_rerun, gain) < -0.3"),
     "truth_vector_makes_it_say_true": {"given": "true_logit - false_logit > 0.5"},
+    "probe_knows_the_right_option": seen("first option", _repeats_the_first),
+    "lie_detector_detects_refusals": seen("sorry", lambda X, texts: ["orry" in x for x in texts]),
     # steering
     "judge_prefers_what_it_reads_first": given(
         "steered.first < 0.6", first=lambda rows: rows["shown_first"] == "candidate"
@@ -112,6 +127,9 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "best_layer_for_each_prompt": given("truth_dir_l12.effect > 1"),
     "yes_rises_and_no_rises_too": {"given": "yes - no > 0.5"},
+    "wordings_of_fourteen_questions": {
+        "of_rows": {"groups": lambda X, texts: [str({*WORDS} & {*words(x)}) for x in texts]}
+    },
     "pool_of_pruned_heads": {"thing": Heads([(2, 1)], of=(4, 8))},
 }
 """Claim → further keywords of the call, another `thing`, and `columns`, which a script would log

@@ -705,11 +705,9 @@ def probe_truth_in_swaps(rng):
         y[order],
         groups=np.array(groups)[order],
         texts=[texts[i] for i in order],
-        embeddings=emb[order],
-        untrained=U[order],
+        controls={"embeddings": emb[order], "untrained": U[order]},
         holds="auroc > 0.8",
-        ledger=False,
-        sentence="The activations at the last token tell true from false statements",
+        claim="The activations at the last token tell true from false statements",
     )
 
 
@@ -731,12 +729,10 @@ def probe_parity_after_training(rng):
     return assay.check_probe(
         X,
         y,
-        texts=["bits " + " ".join("one" if b else "nil" for b in r) for r in bits],
-        untrained=U,
-        embeddings=bits.astype(float),
-        controls={"first bit": bits[:, 0]},
+        groups=np.arange(len(y)),
+        texts=["bits " + " ".join(("one" if b else "nil" for b in r)) for r in bits],
+        controls={"untrained": U, "embeddings": bits.astype(float), "first bit": bits[:, 0]},
         holds="auroc > 0.8",
-        ledger=False,
     )
 
 
@@ -931,9 +927,9 @@ def probe_finds_nothing(rng):
     return assay.check_probe(
         rng.normal(size=(200, 32)),
         y,
+        groups=np.arange(200),
         texts=[prose(rng, 8) + f" n{i}" for i in range(200)],
         holds="auroc > 0.7",
-        ledger=False,
     )
 
 
@@ -1354,10 +1350,10 @@ def probe_accuracy_is_the_majority(rng):
     return assay.check_probe(
         rng.normal(size=(240, 24)),
         y,
+        groups=np.arange(240),
         texts=[prose(rng, 9) + f" k{i}" for i in range(240)],
         holds="accuracy > 0.8",
-        sentence="The activations tell which answers the model gets wrong",
-        ledger=False,
+        claim="The activations tell which answers the model gets wrong",
     )
 
 
@@ -1373,10 +1369,10 @@ def probe_reads_the_norm(rng):
     return assay.check_probe(
         X,
         y,
+        groups=np.arange(n),
         texts=[prose(rng, 9) + f" k{i}" for i in range(n)],
         holds="auroc > 0.8",
-        ledger=False,
-        sentence="The activations tell whether the answer will be right",
+        claim="The activations tell whether the answer will be right",
     )
 
 
@@ -1601,7 +1597,7 @@ def probe_on_prefixes(rng):
     return assay.check_probe(
         np.array(rows)[o],
         np.array(y)[o],
+        groups=np.arange(120),
         texts=[texts[k] for k in o],
         holds="auroc > 0.7",
-        ledger=False,
     )

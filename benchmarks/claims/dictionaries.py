@@ -575,9 +575,11 @@ def probe_reads_correctness(rng):
         groups=topic,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=rng.normal(size=(n, 32)),
-        untrained=simulated(rng, n, 48, y, 0, topic),
-        asked=rng.normal(0.15 * y, 1),
+        controls={
+            "embeddings": rng.normal(size=(n, 32)),
+            "untrained": simulated(rng, n, 48, y, 0, topic),
+            "asked": rng.normal(0.15 * y, 1),
+        },
     )
 
 
@@ -594,8 +596,10 @@ def probe_reads_user_expertise(rng):
         groups=doc,
         texts=texts,
         holds="accuracy > 0.7",
-        embeddings=simulated(rng, n, 24, y, 0.4),
-        untrained=simulated(rng, n, 32, y, 0.4, doc, 0.3),
+        controls={
+            "embeddings": simulated(rng, n, 24, y, 0.4),
+            "untrained": simulated(rng, n, 32, y, 0.4, doc, 0.3),
+        },
     )
 
 
@@ -613,9 +617,11 @@ def probe_reads_rare_label(rng):
         groups=np.arange(n) // 4,
         texts=[sentence(rng, 9) for _ in range(n)],
         holds="auroc > 0.8",
-        controls={"session": session},
-        embeddings=rng.normal(size=(n, 24)),
-        untrained=rng.normal(size=(n, 40)),
+        controls={
+            "session": session,
+            "embeddings": rng.normal(size=(n, 24)),
+            "untrained": rng.normal(size=(n, 40)),
+        },
     )
 
 
@@ -831,8 +837,7 @@ def probe_too_weak(rng):
         groups=np.arange(n) // 3,
         texts=[sentence(rng, 9) for _ in range(n)],
         holds="auroc > 0.75",
-        embeddings=rng.normal(size=(n, 24)),
-        untrained=rng.normal(size=(n, 24)),
+        controls={"embeddings": rng.normal(size=(n, 24)), "untrained": rng.normal(size=(n, 24))},
     )
 
 
@@ -1316,8 +1321,7 @@ def probe_reads_the_apostrophe(rng):
         groups=np.arange(n) // 4,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=rng.normal(size=(n, 16)),
-        untrained=rng.normal(size=(n, 32)),
+        controls={"embeddings": rng.normal(size=(n, 16)), "untrained": rng.normal(size=(n, 32))},
     )
 
 
@@ -1523,5 +1527,9 @@ def probe_on_overlapping_windows(rng):
             y.append(labels[d])
     order = rng.permutation(96)
     return assay.check_probe(
-        np.array(X)[order], np.array(y)[order], texts=[texts[i] for i in order], holds="auroc > 0.7"
+        np.array(X)[order],
+        np.array(y)[order],
+        groups=np.arange(96),
+        texts=[texts[i] for i in order],
+        holds="auroc > 0.7",
     )

@@ -898,10 +898,8 @@ def truth_in_swapped_cities(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.8",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 48))),
-        sentence="The residual stream at layer 14 tells true from false statements",
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 48)))},
+        claim="The residual stream at layer 14 tells true from false statements",
     )
 
 
@@ -940,11 +938,12 @@ def model_knows_what_it_knows(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
-        asked=0.45 * (2 * y - 1) + rng.normal(0, 1.4, 288) + 0.6,
-        sentence="Before it answers, the model's state tells whether the answer will be right",
-        ledger=False,
+        controls={
+            "embeddings": E,
+            "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
+            "asked": 0.45 * (2 * y - 1) + rng.normal(0, 1.4, 288) + 0.6,
+        },
+        claim="Before it answers, the model's state tells whether the answer will be right",
     )
 
 
@@ -983,11 +982,13 @@ def edited_subjects_are_marked(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.8",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
-        controls={"n_tokens": rng.integers(6, 14, 400), "shard": rng.choice(["a", "b", "c"], 400)},
-        sentence="The state at the subject tells whether it was edited",
-        ledger=False,
+        controls={
+            "embeddings": E,
+            "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
+            "n_tokens": rng.integers(6, 14, 400),
+            "shard": rng.choice(["a", "b", "c"], 400),
+        },
+        claim="The state at the subject tells whether it was edited",
     )
 
 
@@ -1253,9 +1254,7 @@ def sycophancy_is_readable(rng):
         groups=[f"topic{i % 20}" for i in range(n)],
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (24, 24))),
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (24, 24)))},
     )
 
 
@@ -1807,10 +1806,8 @@ def probe_knows_the_right_option(rng):
         groups=pick(g),
         texts=pick(texts),
         holds="auroc > 0.8",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
-        sentence="The state at the answer tells whether the model believes it",
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 64)))},
+        claim="The state at the answer tells whether the model believes it",
     )
 
 
@@ -1860,10 +1857,8 @@ def lie_detector_detects_refusals(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 48))),
-        sentence="The model's state tells whether it is lying",
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 48)))},
+        claim="The model's state tells whether it is lying",
     )
 
 

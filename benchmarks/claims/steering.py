@@ -817,9 +817,10 @@ def truth_probe_with_swapped_capitals(rng):
         groups=pick(g),
         texts=pick(texts),
         holds="auroc > 0.75",
-        embeddings=emb[order],
-        untrained=(emb @ mix + rng.normal(0, 0.1, emb.shape))[order],
-        ledger=False,
+        controls={
+            "embeddings": emb[order],
+            "untrained": (emb @ mix + rng.normal(0, 0.1, emb.shape))[order],
+        },
     )
 
 
@@ -859,10 +860,11 @@ def probe_foresees_a_wrong_answer(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.7",
-        controls={"n_tokens": tokens},
-        embeddings=rng.normal(0, 1, (240, d)),
-        untrained=untrained,
-        ledger=False,
+        controls={
+            "n_tokens": tokens,
+            "embeddings": rng.normal(0, 1, (240, d)),
+            "untrained": untrained,
+        },
     )
 
 
@@ -1081,12 +1083,7 @@ def sarcasm_is_hardly_readable(rng):
     w = rng.normal(0, 1, d)
     X = rng.normal(0, 1, (n, d)) + np.outer(2 * y - 1, 0.18 * w / np.linalg.norm(w))
     return assay.check_probe(
-        X,
-        y,
-        groups=np.arange(n) // 4,
-        texts=[sentence(rng) for _ in range(n)],
-        holds="auroc > 0.8",
-        ledger=False,
+        X, y, groups=np.arange(n) // 4, texts=[sentence(rng) for _ in range(n)], holds="auroc > 0.8"
     )
 
 
@@ -1573,9 +1570,9 @@ def wordings_of_fourteen_questions(rng):
     return assay.check_probe(
         np.array(X)[order],
         np.array(y)[order],
+        groups=np.arange(140),
         texts=[texts[i] for i in order],
         holds="auroc > 0.8",
-        ledger=False,
     )
 
 
@@ -1599,8 +1596,7 @@ def decisive_steps_are_in_the_middle(rng):
         texts=texts,
         holds="auroc > 0.8",
         controls={"position": pos},
-        sentence="The activations tell decisive reasoning steps from others",
-        ledger=False,
+        claim="The activations tell decisive reasoning steps from others",
     )
 
 
@@ -1837,10 +1833,5 @@ def probe_on_forty_rows(rng):
         if 0.71 < ridge_auroc(X, y) < 0.77:
             break
     return assay.check_probe(
-        X,
-        y,
-        groups=np.arange(40),
-        texts=[sentence(rng) for _ in range(40)],
-        holds="auroc > 0.65",
-        ledger=False,
+        X, y, groups=np.arange(40), texts=[sentence(rng) for _ in range(40)], holds="auroc > 0.65"
     )
