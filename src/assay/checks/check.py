@@ -24,11 +24,11 @@ from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rule import DRAWS
 
-FIRST = 4
-"""So many draws of noise may already rule a claim out."""
-MORE, RARE = 12, 0.05
-"""Rivals of a pool where the first few leave open whether another one satisfies the claim, and how
-probable that may be."""
+NOISE, RIVALS, MORE = 2, 4, 12
+"""Draws of noise, and rivals of a pool, that may already rule a claim out; and rivals where the
+first leave open whether another one satisfies the claim."""
+RARE = 0.05
+"""How probable that may be."""
 OF_TABLES = frozenset(("copies",))
 """Doubts that no check has: a function of one thing about each prompt has numbers on a curve."""
 
@@ -72,7 +72,7 @@ def check(
         unit: one or two columns over which the claim generalises; each prompt by default.
         fixed: columns about whose values alone the claim is.
         bounds: the least and greatest number of a prompt.
-        draws: how many of each control that is drawn; by default as many as it takes.
+        draws: how many of each control that is drawn, at most; by default as many as it takes.
         scope: what was changed, where, and in which model.
         save: a file of what was measured, from which an interrupted check goes on.
 
@@ -122,7 +122,7 @@ class _Run:
             hint = nearest(name, watch.numbers)
             raise ClaimError("unknown-column", f"{calls.name} gives no {name}; {hint}")
         if known is None:
-            first = self.supply.first(self.count, self.count or FIRST)
+            first = self.supply.first(min(self.count, RIVALS), min(self.count or NOISE, NOISE))
         else:
             first = [*authors(calls.thing, bench.prompts.each, known)]
         each = {d.control.name: d for d in reversed(first)}
@@ -131,8 +131,7 @@ class _Run:
         refuse_ignoring(calls, {calls.thing.name: watch.numbers, **dry}, few=True)
         calls.left, self.watch = 3 + len(first), watch
         self.notes = measure(calls, watch, bench)
-        self.alone = bench.decide().alone
-        self.add(first if self.alone or known is not None else [*each.values()])
+        self.add(first if bench.decide().alone or known is not None else [*each.values()])
         refuse_ignoring(calls, bench.arms)
 
     def add(self, further: Sequence[Draw]) -> None:
@@ -144,9 +143,9 @@ class _Run:
                 arms[arm], there[arm] = effects(before, self.calls(draw.value, arm)), draw
 
     def damage(self, task: Function | tuple[Function, Any]) -> None:
-        """Measure the control `damage`, if the claim holds by itself."""
+        """Measure the control `damage`, if the claim holds beside the others."""
         b, side = self.bench, 1 if self.bench.condition.low > -np.inf else -1
-        if self.alone:
+        if b.decide().beside_rivals:
             b.arms[DAMAGE], b.unable = damaged(self.calls, task, b.arms[b.main], side)
             b.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
 
@@ -154,7 +153,7 @@ class _Run:
         """Judge, with further draws as long as these may change the verdict; and note where others
         of a pool may. Raises: DataError (leaves-something)."""
         decided = self.bench.decide()
-        while not self.count and (further := self._further(self._short(decided))):
+        while further := self._further(self._short(decided)):
             self.add(further)
             decided = self.bench.decide()
         self.watch.finish()
@@ -165,12 +164,15 @@ class _Run:
         return decided
 
     def _short(self, decided: Decided) -> dict[str, int]:
-        """By control how many draws there should be, if the claim may still hold: all of noise, and
-        as many again where exactly one satisfies the claim; more of a pool where that is open."""
+        """By control how many draws there should be, if the claim may still hold: those that are
+        asked for; or all of noise, and as many again where exactly one satisfies the claim, and
+        more of a pool where that is open."""
         tested, tries = decided.verdict.controls, self.calls.thing.tries
         hits = {c.name: tested[c.name].satisfied for c in decided.case.h.controls if c.noise}
         if not decided.beside_rivals or max(hits.values(), default=0) > 1:
             return {}
+        if self.count:
+            return dict.fromkeys(tested, self.count)
         twice = tries >= DRAWS and all(tested[name].draws >= DRAWS for name in hits)
         wanted = {name: 2 * DRAWS if twice and n else tries for name, n in hits.items()}
         return wanted | dict.fromkeys(self._open(decided), MORE)
