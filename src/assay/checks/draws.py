@@ -14,7 +14,7 @@ from assay.checks.rows import ENDS, Numbers, Prompts, effects, stems
 from assay.controls import vectors
 from assay.controls.material import ByPrompt, column
 from assay.controls.table import TABLE, Control
-from assay.controls.things import Draw, Parts, Thing, Vector, item
+from assay.controls.things import Draw, Parts, Place, Thing, Vector, item
 from assay.errors import ClaimError, DataError, nearest
 from assay.verdicts.rule import Sample, interval
 
@@ -126,7 +126,8 @@ def damaged(
         before[name], moved[name] = x, x + side * _spread(x, y) * dealt
         if np.isin([*x, *y], (0, 1)).all():
             moved[name] = moved[name].clip(0, 1)
-    able = any(_can_lose(x[np.isfinite(x)]) for x in without.values())
+    able = not isinstance(calls.thing, Parts | Place | ByPrompt)  # but something is put in
+    able |= any(_can_lose(x[np.isfinite(x)]) for x in without.values())
     return effects(before, moved), "" if able else "the model cannot do the other task"
 
 
