@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from assay.controls.things import Heads
@@ -35,6 +38,13 @@ def seen(name: str, of: Callable[[Any, list[str]], Any]) -> dict[str, Any]:
 def _repeats_the_first(X: Any, texts: list[str]) -> list[bool]:
     pairs = (text.split("? Answer: ") for text in texts)
     return [question.split(", ")[1].startswith(f"{said} or") for question, said in pairs]
+
+
+def _questions(X: Any, texts: list[str]) -> list[str]:
+    """Each of ten wordings of a question has the two words that no other question has."""
+    sets = [{*re.findall(r"\w+", text)} for text in texts]
+    times = Counter(word for words in sets for word in words)
+    return [" ".join(sorted(word for word in words if times[word] == 10)) for words in sets]
 
 
 DECLARED: dict[str, dict[str, Any]] = {
@@ -127,12 +137,11 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "best_layer_for_each_prompt": given("truth_dir_l12.effect > 1"),
     "yes_rises_and_no_rises_too": {"given": "yes - no > 0.5"},
-    "wordings_of_fourteen_questions": {
-        "of_rows": {"groups": lambda X, texts: [str({*WORDS} & {*words(x)}) for x in texts]}
-    },
+    "wordings_of_fourteen_questions": {"of_rows": {"groups": _questions}},
     "pool_of_pruned_heads": {"thing": Heads([(2, 1)], of=(4, 8))},
 }
-"""Claim → further keywords of the call, another `thing`, and `columns`, which a script would log
-as well. Of three others the data hide what is wrong: in `prompts_chosen_for_low_baseline` a second
+"""Claim → further keywords of the call, another `thing`, `columns` that a script would log as well,
+and what is computed `of_rows` of a probe. `decisive_steps_are_in_the_middle` declares its control
+itself. Of three others the data hide what is wrong: in `prompts_chosen_for_low_baseline` a second
 run of the baseline, in `check_controls_are_dead_features` any live feature, and in
 `finetuning_teaches_which_facts_are_true` prompts that are not those of the training."""

@@ -730,7 +730,7 @@ def probe_parity_after_training(rng):
         X,
         y,
         groups=np.arange(len(y)),
-        texts=["bits " + " ".join(("one" if b else "nil" for b in r)) for r in bits],
+        texts=["bits " + " ".join("one" if b else "nil" for b in r) for r in bits],
         controls={"untrained": U, "embeddings": bits.astype(float), "first bit": bits[:, 0]},
         holds="auroc > 0.8",
     )
