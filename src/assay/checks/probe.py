@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -94,7 +94,7 @@ def check_probe(
         bench.read(name, x, RIDGE)
     if columns:
         every = np.hstack([x for _, x in columns.values()])
-        bench.read(SINGLE, every, make_pipeline(SelectKBest(k=1), RIDGE))
+        bench.read(SINGLE, every, make_pipeline(VarianceThreshold(), SelectKBest(k=1), RIDGE))
     for name, values in known.items():
         bench.read(name, _columns(values, rows.order), probe if np.ndim(values) > 1 else RIDGE)
     h, samples, verdict = bench.judge(probe)

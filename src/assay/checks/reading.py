@@ -63,7 +63,7 @@ class Rows:
         order = np.array(sorted(range(len(x)), key=keys.__getitem__))
         texts = [said[i] for i in order] if texts is not None else []
         merged = int(stated.max() - group.max())
-        return cls(x[order], label[order] == 1, group[order], texts, order, merged)
+        return cls(x[order], label[order] == 1, pd.factorize(group[order])[0], texts, order, merged)
 
     def folds(self) -> np.ndarray:
         """The fold of each row, [way, row]; no group is in two."""
