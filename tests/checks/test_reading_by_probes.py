@@ -263,7 +263,7 @@ def test_one_word_among_many_rare_ones_is_found():
     """Texts of 30 rare words each, of which “indeed” is in those of one label."""
     draw, y = np.random.default_rng(0), np.arange(160) % 2
     said = (draw.random(160) < 0.75) & (y == 1)
-    texts = [[f"w{i}" for i in draw.integers(0, 500, 30)] + ["indeed"] * k for k in said]
+    texts = [[f"w{i}" for i in draw.integers(0, 500, 30)] + ["indeed"] * int(k) for k in said]
     texts = [" ".join(draw.permutation(t)) for t in texts]
     X = draw.normal(size=(160, 8)) + 1.5 * np.outer(2 * y - 1, np.eye(8)[0])
     result = ask(X, y, "auroc > 0.7", range(160), texts=texts)

@@ -110,7 +110,8 @@ def measure(calls: Calls, watch: Watch, bench: Bench) -> list[Note]:
     before, after = calls.without(), calls(value, main)
     numbers, noisy = effects(before, after), watch.noisy
     few = sorted(by_length[: min(SOME, len(by_length) // 2)], reverse=True)  # and less padding
-    part, beside = calls(value, main, few), {n: x[few] for n, x in before.items()}
+    part = calls(value, main, few)
+    beside: Numbers = {n: x[few] for n, x in before.items()}
     if (apart(part, {n: x[few] for n, x in after.items()}) > ROUNDING * sizes(numbers)).any():
         beside, again = calls.without(few), calls(value, main, few, again=1)
         noisy |= bool((apart(part, again) > EXACT * sizes(numbers)).any())
