@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.checks.rows import ENDS, FEWEST, Numbers, Prompts, copied
+from assay.checks.rows import ENDS, FEWEST, Numbers, Prompts, copied, digest
 from assay.controls import vectors
 from assay.controls.things import Thing
 from assay.errors import DataError, RunError
@@ -45,9 +45,8 @@ class Record:
         except (ValueError, TypeError, KeyError):
             raise DataError("not-a-record", "no check was saved here", str(self.path)) from None
         if not known:
-            raise DataError(
-                "other-check", "saved by another check; name a new file", str(self.path)
-            )
+            message = "it was saved by another check; name a new file"
+            raise DataError("other-check", message, str(self.path))
         with self.path.open("r+b") as file:
             file.truncate(self.path.stat().st_size - len(torn))
 
@@ -108,7 +107,7 @@ class Calls:
             DataError: what is no number for each prompt (no-numbers, infinite, name, names).
         """
         rows = range(len(self.prompts.each)) if rows is None else rows
-        key, begun = f"{arm} {again} {[*rows]}", time.monotonic()
+        key, begun = f"{arm} {again} {digest([*rows])[:16]}", time.monotonic()
         if key in self.record.calls:
             return self.record.calls[key]
         try:

@@ -86,7 +86,7 @@ def check_probe(
     if isinstance(X, Activations):
         X, texts, controls = X.values, X.texts, {**X.controls, **(controls or {})}
     rows, known = Rows.read(X, y, groups, texts), dict(controls or {})
-    columns = in_texts.readers(rows.texts) if rows.texts else {}
+    columns = in_texts.readers(rows.texts) if any(rows.texts) else {}
     asked = [repr(probe), digest(rows.x, rows.y, rows.group, rows.texts, known)]
     bench = _Bench(rows, condition, Record(save, asked))
     bench.read(PROBE, rows.x, probe)
