@@ -85,19 +85,19 @@ def test_answers_of_yes_and_no_are_exact():
 
 
 @pytest.mark.parametrize(
-    ("before", "holds"), [(0, "effect < -0.2"), (1, "effect > 0.1"), (0.125, "effect < -0.2")]
+    ("before", "thing", "opposite", "holds"),
+    [(0, 0, 1, "effect < -0.2"), (1, 1, 0, "effect > 0.1"), (1 / 8, 0, 1, "effect < -0.2")],
 )
-def test_no_room_for_the_effect_leaves_it_undecided(before, holds):
+def test_no_room_for_the_effect_leaves_it_undecided(before, thing, opposite, holds):
     """Shares of 0 cannot fall, of 1 cannot rise, and of an eighth cannot fall by a fifth."""
 
     def refuses(vector, prompts):
-        moves = vector is not None and vector @ TRUE > 1
-        low = (0 if before == 0.125 else 1 - before if before == 0 else 0) if moves else before
-        return [float([p["text"] for p in ROWS].index(p["text"]) < low * 24) for p in prompts]
+        at = 0 if vector is None else round(float(vector @ TRUE))
+        share = {2: thing, -2: opposite}.get(at, before)
+        return [float(int(p["text"].split()[1]) < share * 24) for p in prompts]
 
-    result = ask(refuses, holds=holds) if before == 0.125 else ask(refuses, holds=holds)
-    if before == 0.125:
-        assert (result.outcome, result.verdict.reason) == ("undecided", "gate")
+    result = ask(refuses, holds=holds)
+    assert (result.outcome, result.verdict.reason) == ("undecided", "gate")
 
 
 def test_bounds_are_those_of_the_number():

@@ -87,7 +87,7 @@ def test_intervals_of_unlike_groups_cover():
 
 def test_no_group_is_learned_and_judged():
     for fold in reading.Rows.read(PLANTED, Y, GROUPS, None).folds():
-        assert all(len({*fold[GROUPS == g]}) == 1 for g in GROUPS)
+        assert all(len({*fold[g == GROUPS]}) == 1 for g in GROUPS)
 
 
 @pytest.mark.thorough
