@@ -176,17 +176,6 @@ def test_a_base_that_is_not_here_is_asked_for(llama, tmp_path):
     assert find(f"{adapter} on {llama}").adapter is not None
 
 
-def test_a_folder_that_has_both_says_which_was_taken(llama, tmp_path):
-    adapter = make_adapter(tmp_path / "lora", llama, TARGETS["llama"])
-    before = load(str(llama)).run(TOKENS).logits
-    for path in llama.iterdir():
-        (adapter / path.name).write_bytes(path.read_bytes())
-    model = load(str(adapter))
-    assert torch.equal(model.run(TOKENS).logits, before)
-    assert "without the adapter" in model.provenance
-    assert not torch.equal(load(f"{adapter} on {llama}").run(TOKENS).logits, before)
-
-
 def test_it_is_known_by_base_and_adapter(llama, tmp_path):
     one = make_adapter(tmp_path / "one", llama, TARGETS["llama"])
     two = make_adapter(tmp_path / "two", llama, TARGETS["llama"], lora_alpha=7)
