@@ -14,11 +14,11 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from tiny_study import INLINE, TINY, told
 
 from assay.agents.server import TOOLS, Tools, make_server
 from assay.cli.main import main
 from assay.jobs.runner import Runner
+from tiny_study import INLINE, TINY, told
 
 ENV = {
     "PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path))),

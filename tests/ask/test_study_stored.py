@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_study_asks import folder  # noqa: F401 (a fixture)
-from test_study_shown import ASKED
 
 import assay
 from assay.cli.main import main
@@ -16,6 +14,7 @@ from assay.core import inputs
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import kept
+from planted_folder import ASKED, folder  # noqa: F401 (a fixture)
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import registration
-from damage import limited
 from test_hostile import CLAIM as TABLE_CLAIM
 from test_hostile import DATA, TABLE, plain_dictionary, said
 
 import tiny_models
+from damage import limited
 from forks import typed
 
 CLAIM = shlex.join(TABLE_CLAIM)

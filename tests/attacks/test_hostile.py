@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from damage import harm, limited
 from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.cli.main import main
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from damage import harm, limited
 
 DATA = Path(__file__).parents[1] / "fixtures" / "formats"
 ROWS = (

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from planted_worlds import ACTS, ELSEWHERE, LABELS, ROWS, TRUE, function, noise
 
 import assay
 from assay.checking.fingerprint import source
@@ -23,6 +22,7 @@ from assay.core.errors import AssayError, ClaimError, DataError, RunError
 from assay.report.checks import page
 from assay.verbs.check import words
 from assay.verbs.credited import Credited, refuse_python
+from planted_worlds import ACTS, ELSEWHERE, LABELS, ROWS, TRUE, function, noise
 
 V = assay.direction(ACTS, LABELS)
 HOLDS = "effect > 0.5"

@@ -2,9 +2,9 @@
 caught by that control, for each kind of thing that a claim credits."""
 
 import pytest
-from planted_worlds import ALL, ROWS, World, function, heads, some
 
 import assay
+from planted_worlds import ALL, ROWS, World, function, heads, some
 
 
 @pytest.mark.parametrize("world", ALL, ids=lambda w: w.name.replace(" ", "-"))

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_dictionary import random_dictionary
 
 from assay.core.errors import DataError
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring import metrics
 from assay.dictionaries.selection import AbsTopK
+from random_dictionary import random_dictionary
 
 KINDS = [np.asarray, torch.as_tensor]
 

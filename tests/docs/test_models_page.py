@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import chat_templates
 import pytest
 import test_adapters
 
+import chat_templates
 import tiny_models
 from assay.lab import catalogue
 from assay.lab.engines import Inline

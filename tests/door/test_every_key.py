@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from folders import FAMILIES, copied, logits, made, tokenizer_of
-from keys import TEXTS, TOKENIZERS, as_json, config_cases, some, tokenizer_cases
 from test_every_setting import FORMATS
 from test_prompt_files import READ, REFUSED
 from test_writing import settings, usual, written
@@ -19,6 +17,8 @@ from assay.core.errors import AssayError, ModelError
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.writing import FILE
+from folders import FAMILIES, copied, logits, made, tokenizer_of
+from keys import TEXTS, TOKENIZERS, as_json, config_cases, some, tokenizer_cases
 
 IDS = [5, 9, 40, 77, 12, 33, 8, 101, 55, 60, 7, 19]
 NAMES = [*FAMILIES]

@@ -3,7 +3,6 @@ stays as it was; and what it holds now is what it is known by."""
 
 import types
 
-import chat_templates
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +10,7 @@ import torch
 import transformers
 
 import assay
+import chat_templates
 import tiny_models
 from assay.core.errors import ExperimentError, ModelError
 from assay.subjects.pretrained import load

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from folders import FAMILIES, log_prob, logits, model_of, tokenizer_of
 
 import tiny_models
 from assay import edits
@@ -18,6 +17,7 @@ from assay.subjects.batches import run_many
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.subjects.sizes import regime
+from folders import FAMILIES, log_prob, logits, model_of, tokenizer_of
 
 BOUNDARY = 24
 LONG = {

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from folders import FAMILIES, model_of
 from safetensors.torch import save_file
 
 import tiny_models
@@ -15,6 +14,7 @@ from assay.dictionaries.formats.opening import load as open_dictionary
 from assay.evaluation import evaluate
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from folders import FAMILIES, model_of
 
 D, N = 24, 40
 NORMS = {

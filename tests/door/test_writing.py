@@ -5,7 +5,6 @@ import json
 
 import pytest
 import torch
-from folders import copied, model_of
 
 import tiny_models
 from assay.core.errors import ModelError
@@ -14,6 +13,7 @@ from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
+from folders import copied, model_of
 
 NEW = 8
 PROMPTS = ([9, 20, 30], [33, 9, 9])

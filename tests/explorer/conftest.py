@@ -5,10 +5,11 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-import pages_world
 import pytest
 import tiny_world
 from shelf import simulated
+
+import pages_world
 
 
 @pytest.fixture(scope="session")

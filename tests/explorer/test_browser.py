@@ -5,12 +5,12 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from pages_world import BASE
 
 from assay.explorer.app import application
 from assay.explorer.library import Library
 from assay.explorer.pages import dictionary
 from browser_fixtures import CONTRAST, CUT_OFF, SHAPES
+from pages_world import BASE
 
 PAGES = [
     "/",
