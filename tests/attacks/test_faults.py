@@ -22,8 +22,8 @@ import anyio
 import numpy as np
 import pytest
 import registration
-from test_hostile import said
 
+from acceptance.test_hostile import said
 from assay.lab.store import health
 from assay.lab.store.store import Store
 from stored_bytes import measures_of

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_hostile import said
 
 import tiny_models
+from acceptance.test_hostile import said
 from assay.core import integrity
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU

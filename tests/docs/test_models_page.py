@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-import test_adapters
 
 import chat_templates
 import tiny_models
+from acceptance import test_adapters
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab

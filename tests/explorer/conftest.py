@@ -9,13 +9,9 @@ import pytest
 import tiny_world
 from shelf import simulated
 
-import pages_world
+from acceptance.test_browser import world
 
-
-@pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    """Two made-up indexes; never written to."""
-    return pages_world.world(tmp_path_factory.mktemp("world"))
+__all__ = ["world"]
 
 
 @pytest.fixture(scope="session")
