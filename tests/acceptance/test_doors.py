@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import registration
 
+import registration
 import tiny_models
 from acceptance.test_hostile import CLAIM as TABLE_CLAIM
 from acceptance.test_hostile import DATA, plain_dictionary, said

@@ -21,8 +21,8 @@ from pathlib import Path
 import anyio
 import numpy as np
 import pytest
-import registration
 
+import registration
 from acceptance.test_hostile import said
 from assay.lab.store import health
 from assay.lab.store.store import Store

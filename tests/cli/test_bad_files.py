@@ -1,16 +1,9 @@
-"""Other people's files, broken in every way: `assay export` ends with 2 and one line, writes
-nothing, and runs nothing of theirs.
-
-Each case has a folder that holds one file or folder to import, called `it`
-or by the name given. A hostile file would make a folder named `ran`.
-"""
+"""A file that is right goes through `assay export` and back."""
 
 import json
 import os
 
 import torch
-
-# Files that would do something.
 
 
 def test_what_is_right_is_imported_and_exported(commands, tmp_path):
