@@ -1,5 +1,5 @@
-"""Statistics across units against SciPy and counts of pairs; functions over levels against
-NumPy."""
+"""Statistics across units against SciPy and scikit-learn; their intervals against the laws that
+samples are drawn from."""
 
 import numpy as np
 import pytest

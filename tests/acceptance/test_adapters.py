@@ -1,5 +1,4 @@
-"""Adapters: a LoRA folder is a model whose weights are its base's plus what a naive loop makes of
-its matrices; what its settings state is obeyed, or refused by name."""
+"""Settings of an adapter that say nothing change nothing: the model is the one without them."""
 
 import json
 

@@ -1,5 +1,5 @@
-"""The server from outside: by stdio and by HTTP, with the client of the official kit; an agent goes
-from an idea to a verdict."""
+"""The server from outside, by stdio: an agent comes to the verdict of the command, and the server
+ends with its input."""
 
 import json
 import os

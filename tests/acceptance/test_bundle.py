@@ -1,5 +1,5 @@
-"""A bundle is judged again by code that has only NumPy, comes to what Assay comes to, and notices
-what was changed."""
+"""A bundle tells nothing of the machine, runs nothing when it is read, and answers what is asked
+wrongly with one line."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""What a check calls, keeps, reports and gives back."""
+"""What a check calls, keeps and gives back."""
 
 import json
 

@@ -1,5 +1,4 @@
-"""What a user's own functions do wrong is told in one line with file and line; what a training
-leaves behind keeps nobody waiting."""
+"""Whatever a user's functions leave running or change, a run ends when its work is stored."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""Claims that parts suffice: a function that runs only the parts that it is given; sets of edges;
-where parts were chosen."""
+"""Claims that parts suffice: a number for comparison that is the same in all calls, and parts with
+names."""
 
 import numpy as np
 import pytest

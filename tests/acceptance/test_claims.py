@@ -1,5 +1,4 @@
-"""Claims judged on measures made by hand: every outcome, every reason, and what removing the effect
-does to them."""
+"""Claims judged on measures made by hand, against arithmetic and SciPy's laws."""
 
 import json
 import math

@@ -1,8 +1,4 @@
-"""Tables whose rows are not as independent as they seem: copies with a jitter, templates, cells of
-seeds and documents, series in time. Where the truth is the threshold, at most 2.5 % may hold.
-
-Each family is asked through `assay.judge`, of arms that share nothing. A table whose plain interval
-already spans the threshold cannot hold, so only the others are judged."""
+"""Tables whose rows are independent by construction, and tables of groups, against arithmetic."""
 
 import numpy as np
 import pandas as pd

@@ -1,5 +1,5 @@
-"""Every way in for a file that somebody else wrote: what is no file, or holds too much, is one line
-that says how to raise the limit."""
+"""Every way in for a file that somebody else wrote: what never ends or is no file is one line, and
+nothing is written."""
 
 import csv
 import datetime

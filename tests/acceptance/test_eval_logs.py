@@ -1,5 +1,5 @@
-"""Logs of evaluations: those that inspect_ai 0.3.285 wrote (fixtures/eval_logs), and lines
-in the format of lm-evaluation-harness, are judged as the table that they are."""
+"""Samples in the format of lm-evaluation-harness are judged by filter, as the table that they
+are."""
 
 import json
 import random

@@ -1,5 +1,5 @@
-"""`assay evaluate` and `assay features` as processes: what they print, what they write, and what
-they refuse in one line, changing nothing."""
+"""`assay evaluate --json` prints one object with the numbers of the table, and takes them from the
+store."""
 
 import json
 import os

@@ -1,5 +1,5 @@
-"""Every key of a model's folder is obeyed as transformers has it, or refused: never a third thing.
-Of each family a share of keys and values here; all of them where tests are thorough."""
+"""Every key of config.json is obeyed as transformers has it, or refused: never a third thing. Of
+each family a share of keys and values here; all of them where tests are thorough."""
 
 import json
 from collections import Counter

@@ -1,5 +1,4 @@
-"""One claim of a result, and which came out otherwise than was expected; at the command line
-too."""
+"""A claim and a quantity on the command line may begin with a minus sign."""
 
 import pytest
 

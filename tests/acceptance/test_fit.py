@@ -1,4 +1,4 @@
-"""The training loop: equal to plain Adam, resumable bitwise, and blind between runs."""
+"""The training loop: resumable bitwise, and blind between runs."""
 
 from dataclasses import dataclass
 

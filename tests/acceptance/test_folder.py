@@ -1,5 +1,4 @@
-"""Model folders: what they say about themselves, and one line for everything that can be wrong with
-them."""
+"""Model folders: what older weight files hold besides weights is passed over."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Worlds have the effects that they plant, and a desk's answers are those of its statistics."""
+"""Worlds have the effects that they plant, and what is let hold in one was planted."""
 
 import csv
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Files that somebody else wrote, and command lines that nobody meant: an answer or one line,
 nothing written, nothing that hangs.
 
-A short form runs always; `pytest -m slow tests/attacks` tries 5,000.
+A short form runs always; `pytest -m slow tests/acceptance` tries 5,000.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
-"""A training loop of one's own as an experiment: called once for each arm and seed, kept, judged as
-the same numbers are in a table, and refused in one line where it returns what nobody can judge."""
+"""A training loop of one's own as an experiment: every verb knows it, and `assay new` writes the
+one that the page shows."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measures: labelled, unit-carrying, and the same after a round trip through files."""
+"""Measures: fields of a spec become coordinates and attributes."""
 
 from dataclasses import dataclass
 

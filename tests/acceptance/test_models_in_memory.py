@@ -1,5 +1,5 @@
-"""Models in memory: the same study on a folder and on the live object gives equal bytes; the object
-stays as it was; and what it holds now is what it is known by."""
+"""Models in memory: the same study on a folder and on the live object gives equal bytes, and what
+it holds now is what it is known by."""
 
 import types
 

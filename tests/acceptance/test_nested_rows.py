@@ -1,5 +1,4 @@
-"""Tables of items that each belong to one template, the commonest there are: what is advised about
-them can be followed, and decides."""
+"""Tables of items that each belong to one template: a missing number is left out of no mean."""
 
 import numpy as np
 import pandas as pd

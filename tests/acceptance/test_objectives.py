@@ -1,5 +1,4 @@
-"""Every loss of every architecture against a loop in float64, by finite differences, and where
-gradients must not go."""
+"""Losses on plain arrays, the gradient of AuxK against algebra, and what losses ask for."""
 
 import numpy as np
 import torch

@@ -1,5 +1,4 @@
-"""Power: of experiments simulated with the judge's own interval, four in five find what is said to
-be found."""
+"""Power: shares have that of the binomial law."""
 
 import dataclasses
 import math

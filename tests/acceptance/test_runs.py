@@ -1,5 +1,5 @@
-"""Runs: one ensemble shares its static fields, and cannot read a per-run field as if it were
-shared."""
+"""Runs: one ensemble shares its static fields, cannot read a per-run field as if it were shared,
+and loses nothing when it is split."""
 
 from dataclasses import dataclass
 

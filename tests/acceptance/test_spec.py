@@ -1,4 +1,4 @@
-"""Specs: canonical values, a JSON round trip, and keys that never move."""
+"""Specs: equal values are the same one, JSON gives them back, and a grid is a product."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,5 +1,5 @@
-"""Arms that have different shares of something else, such as of easy items: it is held fixed, and a
-claim that it decides is undecided."""
+"""Arms that have different shares of something else, such as of easy items: against pandas, an
+effect is found at each value of it."""
 
 import numpy as np
 import pandas as pd

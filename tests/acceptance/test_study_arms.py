@@ -1,5 +1,4 @@
-"""The arms of a study: those that are listed run and are asked, with what they are made of; and
-what somebody is told who names another."""
+"""A study without runs of main is judged, shown and reported."""
 
 import json
 

@@ -1,5 +1,4 @@
-"""A study is an experiment in every respect: planned, run, judged; its numbers are those of the
-experiments it borrows from."""
+"""A study whose claim was reworded keeps what is stored."""
 
 import json
 import textwrap

@@ -1,5 +1,4 @@
-"""A stored result is shown as it was written only as long as judging would say the same, and what
-one study has measured no other measures again."""
+"""A stored run of which one byte was changed is not taken."""
 
 import shutil
 from pathlib import Path

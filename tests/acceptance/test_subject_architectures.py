@@ -1,4 +1,4 @@
-"""A new architecture is one file: one that Assay does not have, read and edited in full."""
+"""An architecture that Assay does not have: an edit reaches only what reads it."""
 
 import torch
 

@@ -1,5 +1,5 @@
-"""assay.judge on tables: the numbers are those of the claim machinery, and a bad table gets one
-line of advice."""
+"""assay.judge on tables: the numbers are those of the same claim on arrays, of Student, and of
+Clopper and Pearson."""
 
 import numpy as np
 import pandas as pd

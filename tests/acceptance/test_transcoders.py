@@ -1,5 +1,5 @@
-"""Transcoders of an MLP's input, in four formats, on a model: reconstruction and loss are those of
-transformers with hooks written here. Before and after the norm's weight are two places."""
+"""A transcoder before and after the norm's weight: both places are what the norm's definition
+says."""
 
 import pytest
 import torch

@@ -1,5 +1,4 @@
-"""Each verb does what its help says, on an experiment small enough to run here; `--json` prints one
-object and nothing else."""
+"""Verbs that read write nothing, and a reader that leaves is no error."""
 
 import subprocess
 import sys

@@ -1,5 +1,4 @@
-"""What a model writes is what transformers' `generate` writes: it ends where that ends, and every
-setting that changes the likeliest token is obeyed, or refused by name."""
+"""What a model writes is what transformers' `generate` writes, where only config.json says how."""
 
 import json
 
