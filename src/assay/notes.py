@@ -62,6 +62,69 @@ NOTES = MappingProxyType(
             "{n} claims were tried, so each is judged at the level {level}",
             "One of many claims holds by luck more often than one alone (Šidák 1967).",
         ),
+        "groups": Kind(
+            "the units share a {column}, {n} in all; with these as units the interval is [{low:.3g}, {high:.3g}]",
+            "Units that share something are no independent evidence. Give the column as the unit, or fix it.",
+            doubt=True,
+        ),
+        "few-groups": Kind(
+            "the claim is about these {n} alone: {column}; with these as units the interval is [{low:.3g}, {high:.3g}]",
+            "Fewer than six groups say nothing about others like them. Measure more, or fix the column.",
+        ),
+        "copies": Kind(
+            "the units look like {n} sets of near-copies; with these as units the interval is [{low:.3g}, {high:.3g}]",
+            "Near-copies are one measurement. Give what they share as the unit.",
+            doubt=True,
+        ),
+        "order": Kind(
+            "neighbours by {column} are alike (r = {r:.2f}), {n} are worth {worth:.0f}: [{low:.3g}, {high:.3g}]",
+            "Units that follow one another are no independent evidence. Take blocks of them as the unit.",
+            doubt=True,
+        ),
+        "missing": Kind(
+            "{n} of {of} numbers are missing; at their worst the interval is [{low:.3g}, {high:.3g}]",
+            "What is missing may be unlike what is there. Measure it, or bound it.",
+            doubt=True,
+        ),
+        "choice": Kind(
+            "this is the best of {n} {what}; as such its interval is [{low:.3g}, {high:.3g}]",
+            "The best of several is good by luck as well. Choose on other units than those of the claim.",
+            doubt=True,
+        ),
+        "imbalance": Kind(
+            "{column} goes with what is compared; held fixed, the interval is [{low:.3g}, {high:.3g}]",
+            "Another column may be the cause. Balance it, or give it as `fixed` or as a result.",
+            doubt=True,
+        ),
+        "drift": Kind(
+            "{column} goes on from arm to arm and the number with it; at one time it is [{low:.3g}, {high:.3g}]",
+            "What changes with time looks like an effect. Measure the arms in turns.",
+            doubt=True,
+        ),
+        "invariants": Kind(
+            "{column} is {value} in {arm}, and {usual} at this unit in all other arms",
+            "No control shares it, so it may be the cause. Give a control that does, or give it as a result.",
+            doubt=True,
+        ),
+        "setting": Kind(
+            "{column} is {value} in {arm}, and {usual} in all other arms",
+            "A control tests only what it shares with the method. Is this what the claim is about?",
+        ),
+        "twins": Kind(
+            "{one} is {times:.4g} × {other} at {share:.0%} of the units",
+            "Numbers that agree like this are one measurement twice. Look at how they were made.",
+            doubt=True,
+        ),
+        "mixture": Kind(
+            "it is clearly false where {column} {sign} {value}: [{low:.3g}, {high:.3g}]",
+            "A mean may hide a part of which it is false. Claim each part.",
+            doubt=True,
+        ),
+        "heaps": Kind(
+            "{column} is {value} in {share:.0%} of {arm} and hardly elsewhere; without it [{low:.3g}, {high:.3g}]",
+            "A value that one arm repeats may mark a failure or a limit. Judge the other units.",
+            doubt=True,
+        ),
     }
 )
 

@@ -1,4 +1,4 @@
-"""Numbers as they are shown: to the digits that the interval supports, such as −2.6 [−3.0, −2.3]."""
+"""Numbers to the digits that their interval supports, such as −2.6 [−3.0, −2.3]."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ def contents(path: Path, most: int = LARGEST) -> bytes:
         raise DataError("no-file", "there is no such file", str(path)) from None
     except (OSError, ValueError) as e:  # ValueError: a NUL in the name
         raise DataError("unreadable", str(getattr(e, "strerror", e)), str(path)) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise DataError("not-a-file", "a file is needed, not a folder or pipe", str(path))
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError("not-a-file", "a file is needed, not a folder or pipe", str(path))
         data = file.read(most + 1)  # a file of /proc says that it has no bytes
     if len(data) > most:
         raise DataError("too-large", f"it has more than {most >> 20:,} MiB", str(path))

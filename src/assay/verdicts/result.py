@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import platform
 import re
@@ -13,18 +14,16 @@ from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from assay.errors import line
-from assay.notes import NOTES, Note
+from assay.notes import Note
 from assay.verdicts.digits import number, with_interval
-from assay.verdicts.rule import LEVEL, MOST, Hypothesis, Outcome, Sample, Tested, Verdict
+from assay.verdicts.rule import LEVEL, MOST, Hypothesis, Sample, Tested, Verdict
 
 SIGNS = MappingProxyType({"holds": "●", "fails": "✕", "unspecific": "◐", "undecided": "○"})
-COLOURS = MappingProxyType(
-    {"holds": "#1a7f37", "fails": "#b42318", "unspecific": "#9a6700", "undecided": "#6e7781"}
-)
+LATEX = {"−": "$-$", "×": r"$\times$", "<": "$<$", ">": "$>$"}
+LATEX |= {f"{sign} ": "" for sign in SIGNS.values()}
 REASONS = MappingProxyType(
     {
         "few-units": "too few units",
@@ -39,7 +38,7 @@ REASONS = MappingProxyType(
     }
 )
 """What a reason of a verdict means; that of a doubt is in its note."""
-WIDTH = 100
+WIDTH, GLUE = 100, "\u00a0"
 FORMULA = re.compile(r"^[=+\-@\t\r]")
 """How a text begins that a spreadsheet would run."""
 
@@ -105,33 +104,13 @@ class Result:
     provenance: Provenance = Provenance()
     samples: tuple[Mapping[str, Sample], ...] = ()
 
-    @property
-    def verdict(self) -> Verdict:
-        return self.claims[0].verdict
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.verdict.outcome
-
-    @property
-    def estimate(self) -> float:
-        return self.verdict.estimate
-
-    @property
-    def low(self) -> float:
-        return self.verdict.low
-
-    @property
-    def high(self) -> float:
-        return self.verdict.high
-
-    @property
-    def n(self) -> Mapping[str, int]:
-        return self.verdict.n
-
-    @property
-    def controls(self) -> Mapping[str, Tested]:
-        return self.verdict.controls
+    verdict = property(lambda self: self.claims[0].verdict)
+    outcome = property(lambda self: self.verdict.outcome)
+    estimate = property(lambda self: self.verdict.estimate)
+    low = property(lambda self: self.verdict.low)
+    high = property(lambda self: self.verdict.high)
+    n = property(lambda self: self.verdict.n)
+    controls = property(lambda self: self.verdict.controls)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -140,21 +119,22 @@ class Result:
 
     def __str__(self) -> str:
         said = [text for claim in self.claims for text in _lines(claim)]
-        said += [f"  scope: {self.scope}"] if self.scope else []
-        return "\n".join(wrapped for text in said for wrapped in _wrap(text))
+        return "\n".join(map(_wrapped, (*said, *(f"  {x}" for x in _remarks(self)))))
 
     def __repr__(self) -> str:
         first = self.claims[0]
-        return line(f"<Result {first.verdict.outcome}: {first.holds}, {_of_method(first)}>")
+        return line(f"<Result {self.outcome}: {first.holds}, {_number(first, self.verdict)}>")
 
     def _repr_html_(self) -> str:
-        return to_html(self)
+        """A table of claims and controls, then notes and scope."""
+        with pd.option_context("display.max_colwidth", None):
+            table = _shown(self).to_html(index=False, border=0, justify="left")
+        said = "".join(f"<li>{html.escape(line(x))}</li>" for x in _remarks(self))
+        return f"<div class='assay'>{table}<ul>{said}</ul></div>"
 
     def to_pandas(self) -> pd.DataFrame:
         """A row for each claim, and one for each of its controls."""
-        every = (self.samples[k] if self.samples else {} for k in range(len(self.claims)))
-        pairs = zip(self.claims, every, strict=True)
-        return pd.DataFrame([row for claim, samples in pairs for row in _records(claim, samples)])
+        return pd.DataFrame([row for claim in self.claims for row in _records(claim)])
 
     def to_csv(self) -> str:
         """The table of `to_pandas` as CSV, in which no cell is a formula."""
@@ -162,15 +142,17 @@ class Result:
 
     def to_markdown(self) -> str:
         """A table in Markdown."""
-        rows = [[re.sub(r"([\\`*_<>\[\]|])", r"\\\1", x) for x in row] for row in _shown(self)]
-        rows.insert(1, ["---"] * len(rows[0]))
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        shown = _shown(self)
+        rows = [[*shown], ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+        cells = ([re.sub(r"([\\`*_<>\[\]|])", r"\\\1", x) for x in row] for row in rows)
+        return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
     def to_latex(self) -> str:
         """A table in LaTeX, with the rules of booktabs."""
-        head, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in _shown(self))
-        top, bottom = r"\begin{tabular}{llrrr}", r"\end{tabular}"
-        return "\n".join((top, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", bottom))
+        text = _shown(self).to_latex(index=False, escape=True)
+        for sign, latex in LATEX.items():
+            text = text.replace(sign, latex)
+        return text
 
 
 @dataclass(frozen=True)
@@ -185,7 +167,8 @@ class Estimate:
     level: float = LEVEL
 
     def __str__(self) -> str:
-        return line(f"{self.text} = {_with_units(self.estimate, self.low, self.high, self.n)}")
+        number = with_interval(self.estimate, self.low, self.high)
+        return line(f"{self.text} = {number}, {_units(self.n)}")
 
 
 def doubted(verdict: Verdict, notes: Sequence[Note]) -> Verdict:
@@ -218,133 +201,86 @@ def safe_csv(frame: pd.DataFrame) -> str:
     def safe(x: Any) -> Any:
         return f"'{x}" if isinstance(x, str) and FORMULA.match(x) else x
 
-    texts = [c for c in frame if not pd.api.types.is_numeric_dtype(frame[c])]
+    texts = [c for c in map(str, frame) if not pd.api.types.is_numeric_dtype(frame[c])]
     frame = frame.assign(**{c: frame[c].astype(object).map(safe) for c in texts})
-    return str(frame.rename(columns=safe).to_csv(index=False))
+    return str(frame.rename(columns=safe).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))
 
 
 # ---- text ----------------------------------------------------------------------------------------
 
 
 def _lines(claim: Judged) -> Iterator[str]:
-    v, reason = claim.verdict, claim.reason
+    v = claim.verdict
     yield f"{SIGNS[v.outcome]} {v.outcome}: {claim.text}"
     if claim.text != claim.holds:
         yield f"  {claim.holds}"
-    yield f"  {_of_method(claim)}"
-    if reason:
-        yield f"  {reason}{_price(v)}"
+    yield f"  {_number(claim, v)}, {_units(v.n)}"
+    if v.reason:
+        yield f"  {claim.reason}{_price(v)}"
     for name, t in v.controls.items():
         draws = f", {t.satisfied} of {t.draws} satisfy the claim" if t.draws > 1 else ""
-        yield f"  {t.outcome}: {name} {_interval(claim, t.estimate, t.low, t.high)}{draws}"
-        yield f"    {claim.h.of} less {t.arm} {with_interval(*t.lead)}"
+        yield f"  {t.outcome}: {name} {_number(claim, t)}, lead {with_interval(*t.lead)}{draws}"
     if v.thresholds:
-        low, high = map(number, v.thresholds)
-        yield f"  it would hold for thresholds between {low} and {high}"
-    for note in claim.notes:
-        yield f"  {'doubt' if note.doubt else 'note'}: {note}"
+        yield f"  true of thresholds from {number(v.thresholds[0])} to {number(v.thresholds[1])}"
 
 
-def _wrap(text: str) -> list[str]:
-    """A line, without what a terminal would obey, as lines that fit."""
-    start = re.match(" *", text)[0]  # type: ignore[index]
-    glued = re.sub(r"\[(\S+), (\S+)\]", "[\\1,\u00a0\\2]", line(text))
-    parts = textwrap.wrap(
-        glued,
-        WIDTH,
-        initial_indent=start,
-        subsequent_indent=f"{start}    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [part.replace("\u00a0", " ") for part in parts]
+def _remarks(result: Result) -> Iterator[str]:
+    yield from (f"{'doubt' if note.doubt else 'note'}: {note}" for note in result.notes)
+    if result.scope:
+        yield f"scope: {result.scope}"
 
 
 def _price(v: Verdict) -> str:
     if not v.price:
         return ""
     unit, n = v.price
-    return f"; more {unit}s would not decide it" if n > MOST else f"; about {n:,} {unit}s would"
+    much = f"more {unit}s would not" if n > MOST else f"about {n:,} {unit}s would"
+    return f"; {much} decide it"
 
 
-def _interval(claim: Judged, x: float, low: float, high: float) -> str:
-    return with_interval(x, low, high, (claim.h.low, claim.h.high))
-
-
-def _of_method(claim: Judged) -> str:
-    v = claim.verdict
-    return _with_units(v.estimate, v.low, v.high, v.n, (claim.h.low, claim.h.high))
-
-
-def _with_units(
-    x: float, low: float, high: float, n: Mapping[str, int], thresholds: Sequence[float] = ()
-) -> str:
-    return f"{with_interval(x, low, high, thresholds)}, {_units(n)}"
+def _number(claim: Judged, of: Verdict | Tested) -> str:
+    return with_interval(of.estimate, of.low, of.high, (claim.h.low, claim.h.high))
 
 
 def _units(n: Mapping[str, int]) -> str:
     return " × ".join(f"{k} {unit}{'' if k == 1 else 's'}" for unit, k in n.items())
 
 
+def _wrapped(text: str) -> str:
+    """A line, without what a terminal would obey, as lines that fit; an interval stays whole."""
+    start = " " * (len(text) - len(text.lstrip()))
+    whole = re.sub(r"\[(\S+), (\S+)\]", f"[\\1,{GLUE}\\2]", line(text))
+    parts = textwrap.wrap(whole, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
+    return start + f"\n{start}    ".join(parts).replace(GLUE, " ")
+
+
 # ---- tables --------------------------------------------------------------------------------------
 
 
-def _records(claim: Judged, samples: Mapping[str, Sample]) -> Iterator[dict[str, Any]]:
+def _records(claim: Judged) -> Iterator[dict[str, Any]]:
     """A row for the method, and for each control."""
-
-    def n(arm: str) -> dict[str, int]:
-        labels = samples[arm].units if arm in samples else {}
-        return {f"n_{unit}": len(np.unique(x)) for unit, x in labels.items()}
-
-    v = claim.verdict
-    numbers = {"estimate": v.estimate, "low": v.low, "high": v.high}
-    about = {"claim": claim.text, "holds": claim.holds}
+    v, about = claim.verdict, {"claim": claim.text, "holds": claim.holds}
     came = {"outcome": v.outcome, "reason": v.reason, "about": v.about}
-    yield {**about, "arm": claim.h.of, "role": "method", **came, **numbers, **n(claim.h.of)}
+    n = {f"n_{unit}": k for unit, k in v.n.items()}
+    limits = {"estimate": v.estimate, "low": v.low, "high": v.high}
+    yield {**about, "arm": claim.h.of, "role": "method", **came, **limits, **n}
     for name, t in v.controls.items():
         lead = dict(zip(("lead", "lead_low", "lead_high"), t.lead, strict=True))
-        numbers = {"estimate": t.estimate, "low": t.low, "high": t.high, **lead}
-        draws = {"satisfied": t.satisfied, "draws": t.draws, "why": claim.why.get(name, "")}
-        came = {"outcome": t.outcome, "strongest": t.arm}
-        yield {**about, "arm": name, "role": "control", **came, **numbers, **draws, **n(t.arm)}
+        limits = {"estimate": t.estimate, "low": t.low, "high": t.high, **lead}
+        draws = {"strongest": t.arm, "satisfied": t.satisfied, "draws": t.draws}
+        came = {"outcome": t.outcome, "why": claim.why.get(name, "")}
+        yield {**about, "arm": name, "role": "control", **came, **limits, **draws}
 
 
-def _shown(result: Result) -> list[list[str]]:
-    """A header, a line for each claim, and one for each of its controls, as texts."""
-    rows = [["outcome", "claim or control", "estimate", "lead", "units"]]
+def _shown(result: Result) -> pd.DataFrame:
+    """A line for each claim, and one for each of its controls, as texts."""
+    rows = list[tuple[str, ...]]()
     for claim in result.claims:
-        v, sign = claim.verdict, SIGNS[claim.verdict.outcome]
-        what = f"{sign} {v.outcome}" + (f" ({v.reason})" if v.outcome == "undecided" else "")
-        estimate = _interval(claim, v.estimate, v.low, v.high)
-        rows.append([what, claim.text, estimate, "", _units(v.n)])
+        v = claim.verdict
+        what = f"{SIGNS[v.outcome]} {v.outcome}" + f" ({v.reason})" * bool(v.reason)
+        rows.append((what, claim.text, _number(claim, v), "", _units(v.n)))
         for name, t in v.controls.items():
             draws = f"{t.satisfied} of {t.draws}" if t.draws > 1 else ""
-            estimate = _interval(claim, t.estimate, t.low, t.high)
-            rows.append([t.outcome, name, estimate, with_interval(*t.lead), draws])
-    return [[line(x) for x in row] for row in rows]
-
-
-def _latex(text: str) -> str:
-    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    named |= {"−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "×": r"$\times$"}
-    named |= {x: f"\\{x}" for x in "&%$#_{}"}
-    named |= dict.fromkeys(SIGNS.values(), "")
-    return "".join(named.get(x, x) for x in text).strip()
-
-
-def to_html(result: Result) -> str:
-    """A fragment of HTML: a table of claims and controls, then notes and scope."""
-    head, *rows = _shown(result)
-    colours = {f"{SIGNS[o]} {o}": c for o, c in COLOURS.items()}
-    cells = "".join(f"<th style='text-align:left'>{html.escape(x)}</th>" for x in head)
-    body = [f"<tr>{cells}</tr>"]
-    for what, *rest in rows:
-        colour = next((c for sign, c in colours.items() if what.startswith(sign)), "inherit")
-        first = f"<td style='color:{colour};text-align:left'>{html.escape(what)}</td>"
-        others = "".join(f"<td style='text-align:left'>{html.escape(x)}</td>" for x in rest)
-        body.append(f"<tr>{first}{others}</tr>")
-    said = [f"{'doubt' if NOTES[n.code].doubt else 'note'}: {n}" for n in result.notes]
-    said += [f"scope: {result.scope}"] if result.scope else []
-    notes = "".join(f"<li>{html.escape(line(x))}</li>" for x in said)
-    table = f"<table style='font-variant-numeric:tabular-nums'>{''.join(body)}</table>"
-    return f"<div class='assay-result'>{table}{f'<ul>{notes}</ul>' if notes else ''}</div>"
+            rows.append((t.outcome, name, _number(claim, t), with_interval(*t.lead), draws))
+    columns = ["outcome", "claim or control", "estimate", "lead", "units"]
+    return pd.DataFrame([[line(x) for x in row] for row in rows], columns=columns)

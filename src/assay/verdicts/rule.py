@@ -260,15 +260,17 @@ def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.
 
 def _worth(weights: np.ndarray) -> float:
     """How many units of equal size these are worth: (Σw²)² / Σw⁴."""
-    return float((weights**2).sum() ** 2 / (weights**4).sum())
+    return float((weights**2).sum() ** 2 / max((weights**4).sum(), 1e-300))
 
 
 def _ties(
     sample: Sample, ways: Sequence[_Left], variance: float, n: Mapping[str, int]
 ) -> tuple[bool, tuple[float, float] | None, np.ndarray]:
-    """Whether units tie, the bounds between which limits are exact, and the units' numbers."""
+    """Whether units tie, the bounds between which limits are exact, and the units' numbers. What
+    units add to a number between ends may be alike, as each is a hit or a miss to an F1."""
     first, single = ways[0], len(n) == 1
-    tied = variance == 0 or (single and any(_half_alike(first.points[s]) for s in first.strata))
+    alike = single and not sample.ends and any(_half_alike(first.points[s]) for s in first.strata)
+    tied = variance == 0 or alike
     simple = single and len(first.strata) == 1
     bounds = sample.bounds if (tied or sample.exact) and (simple or variance == 0) else None
     if bounds and not single:  # as many cells of one number as share no unit

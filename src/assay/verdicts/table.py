@@ -4,166 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
+from assay.verdicts.case import Case
 from assay.verdicts.conditions import Condition, parse
-from assay.verdicts.doubts import doubts, restates
+from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Estimate, Judged, Provenance, Result, doubted, now, versions
-from assay.verdicts.rows import LARGEST, NOTHING, Rows, read
+from assay.verdicts.rows import NOTHING, Rows, read
 from assay.verdicts.rule import (
     FEWEST,
     LEVEL,
     Control,
     Hypothesis,
-    Interval,
     Sample,
     Verdict,
     at_once,
-    compiled,
     interval,
     judge,
     judge_arm,
 )
 
 Names = str | Sequence[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A claim about the rows of a table, with all that its doubts may ask.
-
-    Attributes:
-        h: the claim as the rule reads it.
-        fixed: columns over whose values the claim does not generalise.
-        results: columns that the arm causes, as it causes the number that is judged.
-        leveled: columns whose levels are never averaged unless the claim says so.
-        unpaired: whether each arm has units of its own, though they are named alike.
-    """
-
-    rows: pd.DataFrame
-    condition: Condition
-    h: Hypothesis
-    units: tuple[str, ...]
-    fixed: tuple[str, ...] = ()
-    results: tuple[str, ...] = ()
-    leveled: tuple[str, ...] = ()
-    unpaired: bool = False
-    bounds: tuple[float, float] | None = None
-
-    @property
-    def main(self) -> str:
-        """The arm that is judged."""
-        return self.h.of
-
-    @cached_property
-    def arms(self) -> tuple[str, ...]:
-        """Every arm of the table, in its order."""
-        return tuple(dict.fromkeys(self.rows["arm"]))
-
-    @cached_property
-    def compared(self) -> tuple[str, ...]:
-        """The arms that the number is computed from, the one that is judged first."""
-        return tuple(dict.fromkeys((self.main, *self.condition.arms)))
-
-    @cached_property
-    def numbers(self) -> tuple[str, ...]:
-        """The columns that the claim reads."""
-        return tuple(dict.fromkeys(c.name for c in self.condition.columns))
-
-    @cached_property
-    def dims(self) -> tuple[str, ...]:
-        """The columns of which the claim names a level or takes something over."""
-        named = [dim for c in self.condition.columns for dim, _ in c.levels]
-        by_arm = self.rows.groupby("arm")
-        varied = [c for c in self.leveled if by_arm[c].nunique().max() > 1]
-        every = dict.fromkeys((*self.condition.over, *named, *varied))
-        return tuple(d for d in every if d not in self.units)
-
-    def measures(self, rows: pd.DataFrame) -> dict[str, xr.Dataset]:
-        """The numbers of each arm over units and levels; rows of one cell are averaged, and a cell
-        of which a number is missing has none."""
-        keys, arms = [*self.units, *self.dims], {}
-        for arm, of in rows.groupby("arm", sort=False):
-            if self.unpaired:
-                of = of.assign(**{keys[0]: f"{arm}/" + of[keys[0]].astype(str)})
-            if math.prod(of[key].nunique() for key in keys) > LARGEST:
-                raise DataError("too-large", f"{' × '.join(keys)} are too many cells", str(arm))
-            cells = of.groupby(keys, sort=False)[[*self.numbers]]
-            whole = cells.count().eq(cells.size(), axis=0)
-            arms[str(arm)] = cells.mean().where(whole).to_xarray()
-        return arms
-
-    def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
-        """What decides the claim, by these rows, with an arm in the method's place."""
-        swap = {self.main: arm or self.main}
-        sample = self.condition.sample(self.measures(rows), self.units, self.main, swap)
-        return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
-
-    @cached_property
-    def whole(self) -> Sample:
-        """What decides the claim."""
-        return self.sample(self.rows)
-
-    def again(self, rows: pd.DataFrame) -> Interval:
-        """The interval of the claim's number, by other rows. Raises: ClaimError."""
-        return interval(self.sample(rows), self.h.folds)
-
-    def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows at the levels that every column of the claim names."""
-        for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
-            rows = rows[rows[dim].astype(str) == str(level)]
-        return rows
-
-    @cached_property
-    def levels(self) -> pd.DataFrame:
-        """The rows of the arms that are compared, at the levels that the claim names."""
-        return self.at_levels(self.rows[self.rows["arm"].isin(self.compared)])
-
-    @cached_property
-    def by_unit(self) -> pd.DataFrame:
-        """A row for each unit of the only kind, in the order of the table: `adds`, what it adds to
-        the number, and the columns that are the same in all its rows and do not restate this."""
-        rows, (unit, *_) = self.levels, self.units
-        label = rows[unit].astype(str)
-        label = (rows["arm"] + "/" + label) if self.unpaired else label
-        by_unit = rows.drop(columns=[unit, "arm"]).groupby(label, sort=False)
-        first, known = by_unit.first(), by_unit.nunique(dropna=False).max() <= 1
-        adds = pd.Series(interval(self.whole).points, np.unique(self.whole.units[unit]))
-        table = first.loc[first.index.isin(adds.index), [c for c in first if known[c]]]
-        taken = [c for c in table if c in (*self.numbers, *self.results)]
-        table = table.drop(columns=taken).assign(adds=adds)
-        return table[[c for c in table if c == "adds" or not restates(table[c], table["adds"])]]
-
-    def others(self, rows: pd.DataFrame) -> list[str]:
-        """The columns that the claim does not read, and that are not all one value."""
-        taken = {"arm", *self.units, *self.dims, *self.numbers, *self.fixed, *self.results}
-        return [str(c) for c in rows if c not in taken and rows[c].nunique(dropna=False) > 1]
-
-    def has_own_units(self, rows: pd.DataFrame) -> bool:
-        """Whether most units are in one arm only."""
-        shared = rows.groupby(self.units[0])["arm"].nunique() > 1
-        return self.unpaired or bool(shared.mean() < 0.5)
-
-    @cached_property
-    def sign(self) -> int:
-        """Whether the number grows with the arm that is judged (1), or falls (-1)."""
-        statistic, _ = compiled(self.whole.formula)
-        means = np.nanmean(self.whole.cells, 0)
-        k = [c.arm or self.main for c in self.condition.columns].index(self.main)
-        more = means.copy()
-        more[k] += 1e-3 * max(1.0, abs(means[k]))
-        return 1 if statistic(more[None])[0] >= statistic(means[None])[0] else -1
-
-
-# ---- judging -------------------------------------------------------------------------------------
 
 
 def judge_table(
@@ -232,7 +99,9 @@ def judge_table(
     notes = (*_notes(case, verdict, tries), *doubts(case, verdict))
     judged = Judged(claim, condition.text, case.h, doubted(verdict, notes), why, notes)
     made = Provenance(begun, now(), versions(), rows.inputs)
-    return Result(claim, (judged,), case.rows, scope, made, (samples,))
+    columns = [*dict.fromkeys(("arm", *units, *case.dims, *case.numbers))]
+    shown = case.rows.loc[case.rows["arm"].isin(case.named), columns]
+    return Result(claim, (judged,), shown, scope, made, (samples,))
 
 
 def estimate(
@@ -268,47 +137,53 @@ def _names(x: Names) -> tuple[str, ...]:
 
 
 def _checked(
-    rows: Rows, condition: Condition, units: tuple[str, ...], named: tuple[str, ...]
+    rows: Rows, condition: Condition, units: tuple[str, ...], named: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows with every column of the claim as numbers, where all that it names is there."""
-    frame = rows.frame if "arm" in rows.frame else rows.frame.assign(arm="main")
+    """The rows with the numbers of the claim as numbers, if all that it names is there."""
+    frame, source = rows.frame, rows.source
+    frame = frame if "arm" in frame else frame.assign(arm="main")
     numbers = dict.fromkeys(c.name for c in condition.columns)
-    for name in (*units, *condition.over, *numbers):
+    dims = dict.fromkeys(dim for c in condition.columns for dim, _ in c.levels)
+    for name in (*units, *condition.over, *dims, *numbers):
         if name not in frame:
-            message = f"no column {name}; {nearest(name, map(str, frame))}"
-            raise DataError("unknown-column", message, rows.source)
+            message = f"no column {name}; {nearest(name, frame.columns)}"
+            raise DataError("unknown-column", message, source)
     arms = set(frame["arm"])
     for name in (*condition.arms, *named):
         if name not in arms:
-            raise DataError("unknown-arm", f"no arm {name}; {nearest(name, arms)}", rows.source)
+            raise DataError("unknown-arm", f"no arm {name}; {nearest(name, arms)}", source)
     if not 1 <= len(set(units)) == len(units) <= 2:
         raise ClaimError("units", "a claim has one kind of unit, or two that are crossed")
-    for unit in units:
-        if frame[unit].isna().any():
-            row = int(frame[unit].isna().to_numpy().argmax()) + 1
-            raise DataError("no-unit", f"its {unit} is empty", f"{rows.source} row {row}")
-    return frame.assign(**{name: _numbers(frame[name], rows.source) for name in numbers})
+    for name in (*units, *condition.over, *dims):
+        known = frame.groupby("arm")[name].transform("count") > 0
+        gone = frame[name].isna() & (known if name not in units else True)
+        _refuse(gone, "no-label", f"its {name} is empty", source)
+    frame = frame.assign(**{u: frame[u].astype(str) for u in units if frame[u].dtype == object})
+    return frame.assign(**{name: _numbers(frame[name], source) for name in numbers})
 
 
 def _numbers(x: pd.Series, source: str) -> pd.Series:
-    """A column as numbers, truth values as 0 and 1, and what is missing as NaN."""
-    known = x.where(~x.isin(NOTHING)) if x.dtype.kind not in "biuf" else x
-    numbers = pd.to_numeric(known.astype(object), errors="coerce").astype(float)
+    """A column as numbers: truth values as 0 and 1, and what is missing as NaN."""
+    known = x.astype(object).where(x.notna() & ~x.isin(NOTHING), None)
+    numbers = pd.to_numeric(known, errors="coerce").astype(float)
     wrong = (numbers.isna() & known.notna()) | np.isinf(numbers)
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        at = f"{source} row {row + 1}"
-        raise DataError("not-a-number", f"{x.name} is {x.iloc[row]!r}", at)
+    _refuse(wrong, "not-a-number", f"its {x.name} is no number; leave missing ones empty", source)
     return numbers
 
 
+def _refuse(where: pd.Series, code: str, message: str, source: str) -> None:
+    """Refuse the first row of which something is so."""
+    if where.any():
+        raise DataError(code, message, f"{source} row {int(where.to_numpy().argmax()) + 1}")
+
+
 def _mains(case: Case, about: str, replaced: bool) -> tuple[str, ...]:
-    """The arms that the claim may be about."""
+    """The arms that the claim may be about: those that it names, or the only one."""
     arms = case.condition.arms or (("main",) if "main" in case.arms else case.arms)
-    if about:
+    if about and (about in arms or not case.condition.arms):
         return (about,)
-    if not case.condition.arms and len(arms) > 1:
-        message = f"which arm? {nearest('', arms)}"
+    if about or (len(arms) > 1 and not case.condition.arms):
+        message = f"which arm is the claim about? {nearest(about, arms)}"
         raise ClaimError("which-arm", message, case.condition.text)
     return arms if replaced else arms[:1]
 
@@ -325,11 +200,11 @@ def _judge(
         Control(name, tuple(dict.fromkeys(labels)), name in noise) for name, labels in draws.items()
     )
     case = replace(case, rows=rows, h=replace(case.h, of=main, controls=by_name))
-    case = replace(case, h=replace(case.h, empty=_empty(case)))
-    arms = [arm for control in by_name for arm in control.arms]
-    samples = {arm: case.sample(rows, arm) for arm in (main, *arms, *case.h.found, *case.h.missed)}
+    others = (*(arm for control in by_name for arm in control.arms), *case.h.found, *case.h.missed)
+    samples = {main: case.whole, **{arm: case.sample(case.rows, arm) for arm in others}}
+    h = replace(case.h, empty=_empty(case))
     unmet = [text for text in given if not _is_so(case, text)]
-    return case, samples, judge(case.h, samples, unmet)
+    return replace(case, h=h), samples, judge(h, samples, unmet)
 
 
 def _draws(case: Case, main: str, control: str) -> pd.Series:
@@ -338,17 +213,21 @@ def _draws(case: Case, main: str, control: str) -> pd.Series:
     cell, of = [*case.units, *case.dims], case.rows[case.rows["arm"] == control]
     times = of.groupby(cell).size().max()
     if times > 1 == case.rows[case.rows["arm"] == main].groupby(cell).size().max():
-        for name in of.columns.difference([*cell, "arm", *case.numbers]):
+        for name in of.columns.difference([*cell, "arm", *case.numbers, *case.leveled]):
             if of[name].nunique() == times and not of.duplicated([*cell, name]).any():
                 return f"{control} " + of[name].astype(str)
     return of["arm"]
 
 
 def _empty(case: Case) -> float:
-    """The number of no effect: that of a comparison of an arm with itself; else 0."""
-    if len(case.compared) != 2:
+    """The number of no effect: that of a comparison of an arm with itself, such as 1 of a ratio;
+    else 0, as of a correlation."""
+    if len(case.compared) != 2 or case.whole.ends:
         return 0.0
-    alike = interval(case.sample(case.rows, case.compared[1])).estimate
+    try:
+        alike = interval(case.sample(case.rows, case.compared[1])).estimate
+    except ClaimError:
+        return 0.0
     return round(alike, 12) if math.isfinite(alike) else 0.0
 
 
@@ -363,13 +242,14 @@ def _is_so(case: Case, text: str) -> bool:
 
 def _notes(case: Case, verdict: Verdict, tries: int) -> list[Note]:
     """What was done with the rows, and how many claims were tried."""
-    notes, cell = [], ["arm", *case.units, *case.dims]
-    rows, first = case.levels, case.units[0]
+    notes, rows, cell = list[Note](), case.levels, ["arm", *case.units, *case.dims]
     if rows.duplicated(cell).any():
         notes.append(Note("averaged", {"n": len(rows), "cells": len(rows.drop_duplicates(cell))}))
-    of = rows[rows["arm"] == case.main][first].nunique()
-    if not case.unpaired and verdict.n[first] < of:
-        notes.append(Note("left-out", {"n": of - verdict.n[first], "of": of, "unit": first}))
+    ours = rows[rows["arm"] == case.main]
+    for unit in case.units:
+        of = ours[unit].nunique()
+        if verdict.n[unit] < of:
+            notes.append(Note("left-out", {"n": of - verdict.n[unit], "of": of, "unit": unit}))
     if tries > 1:
         notes.append(Note("tried", {"n": tries, "level": round(case.h.level, 4)}))
     return notes
