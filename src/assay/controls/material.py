@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count as numbers
 from typing import Any
 
@@ -78,7 +78,7 @@ class Span(ByPrompt):
     """
 
     of: Any = "text"
-    cuts: Sequence[tuple[list[str], int, int]] = ()
+    cuts: Sequence[tuple[list[str], int, int]] = field(default=(), repr=False)
     kind = "span"
 
     def bound(self, rows: Sequence[Any]) -> Span:
@@ -130,13 +130,12 @@ class Text(Thing):
     kind = "text"
 
     def near(self, count: int) -> Mapping[str, Maker]:
-        tries = range((count or FEW) if len({*self.value.split()}) > 1 else 0)
-        near = {
-            "words": [picks.reordered(self.value, k) for k in tries],
-            "length": [picks.with_as_many_words(x, self.value) for x in self.others],
-            "paraphrase": self.paraphrases,
-        }
-        return {name: texts for name, texts in near.items() if texts}
+        near: dict[str, Maker] = {}
+        if len({*self.value.split()}) > 1:
+            near["words"] = (picks.reordered(self.value, k) for k in range(count or FEW))
+        if self.others:
+            near["length"] = [picks.with_as_many_words(x, self.value) for x in self.others]
+        return near | ({"paraphrase": self.paraphrases} if self.paraphrases else {})
 
 
 @dataclass(frozen=True, eq=False, repr=False)

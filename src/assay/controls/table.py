@@ -57,7 +57,12 @@ ROWS = (
     ("span", "span", "noise", "deleting as many words elsewhere has the effect"),
     ("training", "shuffled", "noise", "as much training on shuffled labels has the effect"),
     ("training", "other-text", "rival", "as much training on something else has the effect"),
-    ("training", "untrained", "named", "the same training from random weights has the effect"),
+    (
+        "training",
+        "untrained",
+        "named noise",
+        "the same training of random weights has it",
+    ),
     ("weights", "shuffled", "noise", "any change of the weights of this size has the effect"),
     ("weights", "untrained", "noise", "two models with random weights differ as much"),
     ("weights", "layer", "named", "the same change of another layer has the effect"),

@@ -34,7 +34,7 @@ class _Brief(reprlib.Repr):
 
 
 _BRIEF = _Brief()
-_BRIEF.maxother = _BRIEF.maxstring = 60
+_BRIEF.maxother, _BRIEF.maxstring, _BRIEF.maxlist = 40, 40, 3
 
 
 class OneLine:
@@ -44,7 +44,7 @@ class OneLine:
         parts = list[str]()
         for f in fields(self):  # type: ignore[arg-type]
             x = getattr(self, f.name)
-            if x is not f.default and not (isinstance(x, Mapping) and not x):
+            if f.repr and x is not f.default and not (isinstance(x, Mapping) and not x):
                 parts.append((f"{f.name}=" if parts else "") + _BRIEF.repr(x))
         return " ".join(f"{type(self).__name__}({', '.join(parts)})".split())
 
