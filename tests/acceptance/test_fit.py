@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
+from assay.train import rng
 from assay.core.descent import descent
 from assay.core.fit import Group, Trained, fit
 from assay.core.runs import Runs

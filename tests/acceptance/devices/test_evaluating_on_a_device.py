@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tiny_models
-from assay.core import rng
+from assay.train import rng
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation.evaluating import evaluate
