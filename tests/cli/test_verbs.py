@@ -101,8 +101,6 @@ def test_report_writes_pages(capsys, world):
     assert "largest angle between the kept and the planted subspace" in page
     assert "own-smoke.html" in (world / "pages/index.html").read_text()
     assert len(told(capsys, "report", "own.py", *SMOKE, "--out", "two")["pages"]) == 2
-    assert main(["report"]) == 2  # a user's own experiment is found by its file only
-    assert "it has results of own: assay report own.py" in capsys.readouterr().err
 
 
 def test_remove_says_what_and_deletes_it(capsys):

@@ -67,6 +67,12 @@ def test_without_spread_all_dimensions_count(around):
     np.testing.assert_allclose(got @ DIRECTION, 0, atol=1e-5)
 
 
+def test_two_activations_fill_one_dimension():
+    apart = vectors.aside(AROUND[0] - AROUND[1], DIRECTION)
+    got = vectors.random_like(DIRECTION, AROUND[:2], 0)
+    assert abs(got @ apart) == pytest.approx(np.linalg.norm(got) * np.linalg.norm(apart))
+
+
 def test_rows_at_the_mean_have_no_direction():
     x = np.concatenate([AROUND[:6], AROUND[:6].mean(0, keepdims=True)])
     a = vectors.random_like(DIRECTION, x, 0)

@@ -461,6 +461,7 @@ def test_texts_may_be_the_prompts_or_a_list():
         assert thing.bound(rows).value == [t.replace("[TAG] ", "") for t in texts]
     bound = Span(["[TAG]"] * 5, of=texts).bound(ROWS)
     assert bound.value == [t.replace("[TAG] ", "") for t in texts] and bound.bound(ROWS) is bound
+    assert "cuts" not in repr(bound)
     assert bound.of_rows(bound.value, [4]) == [bound.value[4]]
 
 

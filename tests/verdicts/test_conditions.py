@@ -129,6 +129,7 @@ def test_other_conditions_have_other_canonical_texts():
         ("a.x < b.x", "no-threshold"),
         ("a.x[k=1] > a.x[k=2]", "no-threshold"),
         ("max(a.x) < 1", "function"),
+        ("median(a.x) < 1", "function"),
         ("lgo(a.x) < 1", "function"),
         ("log(a.x, 2) < 1", "function"),
         ("corr(a.x) < 1", "function"),

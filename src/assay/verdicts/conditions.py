@@ -44,9 +44,10 @@ EACH = {"abs": 1, "log": 1, "exp": 1, "sqrt": 1, "min": 2, "max": 2}
 """Functions of numbers, and of how many."""
 OVER = ("mean", "sum", "max", "min", "median", "argmax", "first", "share", "count")
 """What `over=` takes of each unit's levels."""
-OF_UNITS = {"mean": 1, "share": 1, "median": 1, "std": 1, "corr": 2, "spearman": 2}
+OF_UNITS = {"mean": 1, "share": 1, "std": 1, "corr": 2, "spearman": 2}
 OF_UNITS |= {"auroc": 2, "precision": 2, "recall": 2, "f1": 2}
-"""Statistics of all units, and of how many columns."""
+"""Statistics of all units, and of how many columns. That a median exceeds 5 is the exact claim that
+share(x > 5) exceeds 0.5; no jackknife covers a median."""
 RESERVED = {*EACH, *OVER, *OF_UNITS}
 
 
