@@ -47,8 +47,8 @@ class Reading:
     def sample(self) -> Sample:
         """The numbers that decide. Raises: ClaimError."""
         quantity, grid = self.condition.quantity, self.grid
-        for unit in (u for u in grid.units if u in grid.over):
-            raise ClaimError("over-units", f"{unit} is a kind of unit; it has no over=")
+        if len(grid.units) not in (1, 2) or {*grid.units} & {*grid.over}:
+            raise ClaimError("units", "name one or two kinds of units, none of them in over=")
         grid.span_units(c.arm for c in self.condition.columns)
         with np.errstate(all="ignore"):
             formula = ast.unparse(self._formula(quantity))
