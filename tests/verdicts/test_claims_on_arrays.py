@@ -84,7 +84,6 @@ def test_a_comparison_has_one_outcome_however_written(seed, about):
     texts += ["base.x > cut.x + 0.25", "mean(base.x) - mean(cut.x) > 0.25", "cut.x + 0.25 < base.x"]
     claims = [Claim("t", text, about=about, controls=("c", "d")) for text in texts]
     assert len({judge_arrays(claim, arms).outcome for claim in claims}) == 1
-    assert len({parse(text).canonical for text in texts if "mean" not in text}) == 1
 
 
 def test_without_an_arm_the_outcome_does_not_depend_on_it():
@@ -169,7 +168,8 @@ def test_a_ratio_whose_divisor_may_be_zero_is_undefined():
     v = judged("mean(main.x) / mean(main.size) > 1", main)
     assert (v.outcome, v.reason) == ("undecided", "undefined")
     firm = main.assign(size=main["size"] + 9)
-    assert judged("mean(main.x) / mean(main.size) > -1", firm, control=-99.0).reason != "undefined"
+    v = judged("mean(main.x) / mean(main.size) > -1", firm, control=firm - 99)
+    assert v.reason != "undefined" and v.high > v.low
 
 
 # ---- units, levels, draws ------------------------------------------------------------------------

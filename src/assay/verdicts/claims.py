@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Claim:
     folds: str = ""
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self) if "Names" in str(f.type)):
+        for name in ("controls", "noise", "found", "missed", "unit", "fixed", "given"):
             value = getattr(self, name)
             if not isinstance(value, Mapping):
                 object.__setattr__(self, name, (value,) if isinstance(value, str) else (*value,))
