@@ -21,6 +21,7 @@ LEAST = {
     " --site blocks.0.hook_resid_post",
     "gpu": "--device pretend --least --minutes 30",
     "grokking": "1",
+    "draws": "--worlds 1",
     "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",
