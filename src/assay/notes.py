@@ -62,6 +62,52 @@ NOTES = MappingProxyType(
             "{n} claims were tried, so each is judged at the level {level}",
             "One of many claims holds by luck more often than one alone (Šidák 1967).",
         ),
+        "no-control": Kind(
+            "no control {control}: give {give}",
+            "What it would test is still open.",
+        ),
+        "dropped-control": Kind(
+            "the control {control} was left out",
+            "What it would test is still open; say why it is none of the claim.",
+        ),
+        "few-draws": Kind(
+            "{n} of {of} others were tried for {control}",
+            "Another one may have the effect; draws= tries more.",
+        ),
+        "open": Kind(
+            "about {share} of further draws of {control} would satisfy the claim",
+            "The draws differ too much. Claim a larger effect, or try more with draws=.",
+            doubt=True,
+        ),
+        "idle": Kind(
+            "{control} tests nothing here: {why}",
+            "Other controls test the claim.",
+        ),
+        "selection": Kind(
+            "{thing} may be the best of many on these prompts; give chosen_on=",
+            "The best of many on some prompts is less good on others.",
+        ),
+        "same-prompts": Kind(
+            "{n} prompts are copies of others, and count with these as one",
+            "A copy says nothing new.",
+        ),
+        "noise": Kind(
+            "calls differ, which adds a standard error of {by}",
+            "Everything was called twice on all prompts; their mean is judged.",
+        ),
+        "batch": Kind(
+            "{name} of a prompt depends on the others in its call, by up to {by}",
+            "Is padding masked, is a mean taken over the call, is the order kept?",
+        ),
+        "batch-decides": Kind(
+            "{name} of a prompt depends on others in its call by {by}, over half the effect",
+            "Is padding masked, is a mean taken over the call, is the order kept?",
+            doubt=True,
+        ),
+        "unmoved": Kind(
+            "{n} of {of} prompts have exactly the same number with {thing} as without",
+            "Does the change reach them?",
+        ),
         "groups": Kind(
             "units share {column}, {n} in all; with these as units it is [{low:.3g}, {high:.3g}]",
             "Units that share something are one observation. Give it as `unit`, or as `fixed`.",

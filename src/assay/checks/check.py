@@ -1,0 +1,199 @@
+"""check: a function called with a thing, without it, and with near controls → a verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.checks import diagnostics
+from assay.checks.calls import EFFECT, Calls, Record, source
+from assay.checks.damage import Function, damaged
+from assay.checks.diagnostics import Watch
+from assay.checks.draws import FIRST, Controls, authors, named, usual
+from assay.checks.judging import DAMAGE, Decided, Question, decide
+from assay.checks.notes import remarks
+from assay.checks.rows import ENDS, Prompts, digest, effects
+from assay.controls.table import control
+from assay.controls.things import Draw, Thing
+from assay.errors import ClaimError, nearest
+from assay.notes import Note
+from assay.verdicts.conditions import parse
+from assay.verdicts.doubts import doubts
+from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
+from assay.verdicts.rule import DRAWS
+
+MORE, RARE = 12, 0.05
+"""Rivals of a pool where the first few leave open whether another one satisfies the claim, and how
+probable that may be."""
+OF_TABLES = frozenset(("copies",))
+"""Doubts that no check has: a function of one thing about each prompt has numbers on a curve."""
+
+
+def check(
+    claim: str,
+    function: Callable[[Any, Any], Any],
+    prompts: Any,
+    holds: str,
+    thing: Thing,
+    *,
+    controls: Controls = None,
+    known: Mapping[str, Any] | None = None,
+    damage: Function | tuple[Function, Any] | None = None,
+    given: str = "",
+    none: Any = None,
+    unit: str | Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
+    bounds: tuple[float, float] | None = None,
+    draws: int = 0,
+    scope: str = "",
+    save: str | Path | None = None,
+) -> Result:
+    """Judge a claim about what a function measures, with near controls in place of the thing.
+
+    The function is called with the thing or with `none`, and prompts; it gives one number for each
+    prompt, or several by name. For NAME the condition reads NAME_before, NAME_after and NAME, which
+    is the change; the only number may be called `effect`.
+
+    Args:
+        claim: what is claimed, in words.
+        prompts: texts, rows, a DataFrame, or the path of a table or of a text file.
+        holds: the condition, such as "effect < -1".
+        thing: what the claim credits.
+        controls: further controls by name, one or several each; or the names of those to keep.
+        known: for a claim of no effect, things with a small known one, by name.
+        damage: another task of the same model, which the change should leave as it is: a function
+            of the same form, or that with prompts of its own.
+        given: a condition without which the claim is not decided, such as "lead_before > 0".
+        none: what the function gets where it is called without the thing.
+        unit: one or two columns over which the claim generalises; each prompt by default.
+        fixed: columns about whose values alone the claim is.
+        bounds: the least and greatest number of a prompt.
+        draws: how many of each control that is drawn; by default as many as it takes.
+        scope: what was changed, where, and in which model.
+        save: a file of what was measured, from which an interrupted check goes on.
+
+    Raises:
+        DataError: numbers, prompts or a thing that cannot be used; what a call leaves behind.
+        ClaimError: a claim that cannot be judged on these numbers.
+        RunError: what the function raises, with the control and the prompt.
+    """
+    begun, read = now(), Prompts.read(prompts)
+    question = Question(
+        *(claim, parse(holds), read, _names(unit) or ("prompt",), _names(fixed), bounds),
+        given=parse(given) if given else None,
+        known=known is not None,
+    )
+    thing = thing.bound(read.each)
+    asked = [claim, holds, digest(source(function)), digest(thing.value), digest(read.value)]
+    alone = any(question.reads(f"{EFFECT}{end}") for end in ("", *ENDS))
+    calls = Calls(function, read, thing, none, alone, Record(save, asked))
+    run = Run(calls, question, controls, draws)
+    run.start(known)
+    if damage is not None and known is None:
+        run.damage(damage)
+    decided, notes = run.decide()
+    notes += remarks(run, decided)
+    found = doubts(decided.case, decided.verdict)
+    notes += [note for note in found if note.code not in OF_TABLES]
+    h, why = decided.case.h, {d.control.name: d.control.why for d in run.measured.draws.values()}
+    judged = Judged(claim, holds, h, doubted(decided.verdict, notes), why, tuple(notes))
+    rows = read.table(run.measured.arms, question.units, question.fixed)
+    made = Provenance(begun, now(), versions(), {"prompts": asked[-1]})
+    return Result(claim, (judged,), rows, scope, made, (decided.samples,))
+
+
+def _names(x: str | Sequence[str]) -> tuple[str, ...]:
+    return (x,) * bool(x) if isinstance(x, str) else tuple(x)
+
+
+class Run:
+    """The calls of a check, in order."""
+
+    def __init__(self, calls: Calls, question: Question, controls: Controls, count: int) -> None:
+        self.calls, self.question, self.thing = calls, question, calls.thing
+        self.controls, self.count, self.has_damage = controls, count, False
+
+    def start(self, known: Mapping[str, Any] | None) -> None:
+        """Call everything on two prompts, and then on all; one of each control where the claim does
+        not hold by itself, which none can change. Raises: AssayError."""
+        calls, watch, rows = self.calls, Watch(self.calls), self.question.prompts.each
+        for name in sorted(self.question.read - {*watch.numbers}):
+            hint = nearest(name, watch.numbers)
+            raise ClaimError("unknown-column", f"{calls.name} gives no {name}; {hint}")
+        if known is None:
+            most = self.count or FIRST
+            first = [*usual(self.thing, rows, self.controls, self.count, most)]
+        else:
+            first = [*authors(self.thing, rows, known)]
+        each = {d.control.name: d for d in reversed(first)}
+        dry = {
+            name: effects(watch.first, calls(draw.value, name, watch.rows))
+            for name, draw in each.items()
+        }
+        diagnostics.refuse_ignoring(calls, {self.thing.name: watch.numbers, **dry}, few=True)
+        calls.left, self.watch = 3 + len(first), watch
+        self.measured, self.notes = diagnostics.measured(calls, watch, self.question)
+        self.holds = decide(self.question, self.measured).holds(rivals=False)
+        self.add(first if self.holds or known is not None else [*each.values()])
+        diagnostics.refuse_ignoring(calls, self.measured.arms)
+
+    def add(self, further: Sequence[Draw]) -> None:
+        """Call the function with further draws."""
+        m = self.measured
+        draws = [d for arm, d in m.draws.items() if arm != DAMAGE]
+        for arm, draw in named([*draws, *further], m.main).items():
+            if arm not in m.arms:
+                m.arms[arm] = effects(m.before, self.calls(draw.value, arm))
+                m.draws[arm] = draw
+
+    def damage(self, task: Function | tuple[Function, Any]) -> None:
+        """Measure the control `damage`, if the claim holds by itself."""
+        m, self.has_damage = self.measured, True
+        if self.holds:
+            up = self.question.condition.low > -np.inf
+            m.arms[DAMAGE], m.unable = damaged(self.calls, task, m.arms[m.main], up=up)
+            m.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
+
+    def decide(self) -> tuple[Decided, list[Note]]:
+        """Judge, with further draws as long as these may change the verdict; and note where others
+        of a pool may. Raises: DataError (leaves-something)."""
+        decided = decide(self.question, self.measured)
+        while not self.count and (further := [*self._beyond(self._short(decided))]):
+            self.add(further)
+            decided = decide(self.question, self.measured)
+        self.watch.finish()
+        open_ = {} if decided.verdict.outcome != "holds" else self._open(decided)
+        left = {d.control.name for d in self._beyond(dict.fromkeys(open_, 10**9))}
+        data = [{"control": name, "share": f"{open_[name]:.0%}"} for name in open_ if name in left]
+        return decided, [*self.notes, *(Note("open", x) for x in data)]
+
+    def _short(self, decided: Decided) -> dict[str, int]:
+        """By control how many draws there should be, if the claim may still hold: all of noise, and
+        as many again where exactly one satisfies the claim; more of a pool where that is open."""
+        tested = decided.verdict.controls
+        hits = {c.name: tested[c.name].satisfied for c in decided.case.h.controls if c.noise}
+        if not decided.holds(rivals=True) or max(hits.values(), default=0) > 1:
+            return {}
+        twice = self.thing.tries >= DRAWS and all(tested[n].draws >= DRAWS for n in hits)
+        wanted = {n: 2 * DRAWS if twice and hits[n] else self.thing.tries for n in hits}
+        return wanted | dict.fromkeys(self._open(decided), MORE)
+
+    def _open(self, decided: Decided) -> dict[str, float]:
+        """By control of rivals how probable it is that another one satisfies the claim."""
+        chances = {c.name: decided.another(c) for c in decided.case.h.controls}
+        return {name: chance for name, chance in chances.items() if chance > RARE}
+
+    def _beyond(self, wanted: Mapping[str, int]) -> Iterator[Draw]:
+        """The draws of these controls up to so many, without those that there are."""
+        have = Counter(d.control.name for d in self.measured.draws.values())
+        kept = () if isinstance(self.controls, Mapping) else tuple(self.controls or ())
+        most, at = max(wanted.values(), default=0), Counter[str]()
+        for draw in self.thing.draws(self.question.prompts.each, most, kept) if wanted else ():
+            name = draw.control.name
+            at[name] += 1
+            if have[name] < at[name] <= wanted.get(name, 0):
+                yield draw
