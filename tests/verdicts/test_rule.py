@@ -469,6 +469,17 @@ def test_an_outcome_never_contradicts_its_interval(level, spread, control, low, 
     assert v.price is None or v.outcome == "undecided"
 
 
+@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 2), st.floats(0, 2))
+@settings(max_examples=40, deadline=None)
+def test_a_claim_that_another_implies_does_not_fail(level, spread, low, wider):
+    """Analytic: a wider range holds, or is open because of a control."""
+    strong = verdict(level, low=low, high=low + 1, noise=spread * NOISE)
+    weak = verdict(level, low=low - wider, high=low + 1 + wider, noise=spread * NOISE)
+    if strong.outcome == "holds":
+        assert weak.outcome == "holds" or weak.reason == "blind"
+    assert strong.outcome != "undecided" or strong.reason == "ties" or weak.outcome != "fails"
+
+
 @given(st.integers(0, 10_000), st.floats(0.01, 100), st.floats(-50, 50))
 @settings(max_examples=60, deadline=None)
 def test_another_unit_of_measure_gives_the_same_outcome(seed, scale, shift):
