@@ -11,7 +11,7 @@ DRAWN = {"variance", "random-heads", "random-neurons", "span", "position", "labe
 """More that are independent draws of one distribution."""
 
 
-def test_each_control_of_an_aspect_has_a_name_of_its_own():
+def test_controls_of_an_aspect_differ_in_name():
     assert len({row[:2] for row in ROWS}) == len(ROWS) == sum(map(len, TABLE.values()))
 
 
@@ -31,7 +31,7 @@ def test_noise_is_what_is_drawn_and_nothing_else():
     assert noise == NOISE | DRAWN and not rivals & noise
 
 
-def test_what_is_needed_is_of_controls_that_there_are():
+def test_needs_are_of_controls_that_exist():
     for name in NEEDS:
         assert control(*name.split("/"))
 

@@ -64,7 +64,7 @@ def test_the_same_block_comes_before_a_like_size():
     assert picks.matched([(0, 0)], [*size], [size], 4)[0] != [(0, 1)]
 
 
-def test_ties_are_broken_at_random_and_alike_each_time():
+def test_ties_are_broken_at_random_but_reproducibly():
     got = picks.matched([0], range(30), [], 29)
     assert got == picks.matched([0], range(30), [], 29) != [[k] for k in range(1, 30)]
 

@@ -202,7 +202,7 @@ def test_another_subspace_is_as_large_and_aside(rank):
     assert rank == 8 or not np.allclose(draws[0], draws[2], atol=1e-3)
 
 
-def test_a_random_dimension_follows_the_formula_of_a_direction():
+def test_a_random_dimension_follows_its_formula():
     x = AROUND - AROUND.mean(0)
     g = rng.normal(np.array([4]), "ask.subspace", 0, (1, len(x) + 1))[0, 0, : len(x)]
     v = g.astype(float) @ (x / np.linalg.norm(x, axis=1, keepdims=True)) * (np.arange(8) > 0)

@@ -99,7 +99,7 @@ def test_what_stands_in_is_never_the_thing_itself(thing):
 
 
 @every
-def test_noise_has_twenty_draws_or_as_many_as_asked(thing):
+def test_noise_has_twenty_draws_by_default(thing):
     for count in (0, 3):
         for family in draws(thing, count).values():
             if family[0].control.noise:
@@ -130,13 +130,13 @@ def test_controls_are_those_of_the_table(thing):
 
 
 @every
-def test_a_thing_and_its_draws_are_shown_on_one_line(thing):
+def test_things_and_draws_are_shown_on_one_line(thing):
     for x in (thing, thing.bound(ROWS), *islice(thing.draws(ROWS), 3)):
         assert repr(x).startswith(type(x).__name__) and "\n" not in repr(x) and len(repr(x)) < 250
         assert " at 0x" not in repr(x)
 
 
-def test_what_is_left_at_its_default_is_not_shown():
+def test_defaults_are_not_shown():
     assert repr(Heads([(2, 1)], of=(4, 6))) == "Heads([(2, 1)], of=(4, 6))"
     assert repr(Vector(np.ones(3))) == "Vector(float64[3])"
     assert repr(Vector(torch.ones(3), around=ACTS)) == "Vector(float32[3], around=float64[24, 6])"
@@ -150,7 +150,7 @@ def test_a_thing_is_made_when_its_turn_comes(thing):
     assert isinstance(first, Draw)
 
 
-def test_a_control_that_has_to_be_named_waits_for_it():
+def test_optional_controls_wait_to_be_named():
     heads = THINGS["heads"]
     assert {*draws(heads)} == {"heads"}
     assert {*draws(heads, named=["random-heads"])} == {"heads", "random-heads"}
@@ -233,7 +233,7 @@ def test_random_vectors_fill_what_varies_within_labels():
     assert np.abs(found[:, :4]).max() > 1 and np.abs(found[:, 4]).max() < 1e-9
 
 
-def test_an_own_way_of_learning_is_used_for_shuffled_labels():
+def test_shuffled_labels_are_learned_in_the_same_way():
     """Half of each label learned as the other, at the true vector's length."""
     thing, (x, y) = THINGS["own way"], (ACTS[LABELS], ACTS[~LABELS])
     for k, got in enumerate(values(thing, "shuffled", 3)):
@@ -262,7 +262,7 @@ def test_numpy_and_torch_learn_and_draw_the_same():
             np.testing.assert_allclose(mine.value, other.value.numpy(), rtol=1e-5, atol=1e-7)
 
 
-def test_a_vector_that_was_not_learned_says_what_is_missing():
+def test_a_given_vector_says_what_is_missing():
     assert {*THINGS["vector"].missing()} == {"shuffled", "layer"}
     assert {*Vector.learned(ACTS[:3], LABELS[:3]).missing()} == {"shuffled", "layer"}
     assert {*Vector.learned(ACTS[:4], LABELS[:4]).missing()} == {"layer"}
@@ -295,7 +295,7 @@ def test_another_subspace_is_orthonormal():
 
 
 @pytest.mark.parametrize("name", ["heads", "neurons", "latents", "edges"])
-def test_as_many_other_parts_of_the_pool_stand_in(name):
+def test_as_many_other_parts_stand_in(name):
     thing = THINGS[name]
     for got in values(thing, name, 5):
         assert len(got) == len({*got}) == len(thing.value)
@@ -354,7 +354,7 @@ def test_parts_and_places_without_others_are_refused(make, code):
     assert code_of(make) == code
 
 
-def test_parts_of_size_0_and_as_many_others_will_do():
+def test_parts_of_size_0_will_do():
     assert len(values(Latents([0, 1], of=4, like={"rate": [0.0, 0, 1, 0]}), "latents")) == 1
 
 
@@ -374,7 +374,7 @@ def test_a_patch_is_a_column_or_a_list():
 
 
 @pytest.mark.parametrize("own", [[*"PQRST"], [*"PPPQR"], [np.eye(2) * k for k in (1, 1, 2, 3, 1)]])
-def test_a_prompt_gets_what_another_has_and_never_its_own(own):
+def test_a_prompt_gets_what_another_prompt_has(own):
     """Each other one is as likely: 150 draws of each prompt."""
     found = [[shown(x) for x in v] for v in values(Patch(own), "unrelated", 150)]
     own = [shown(x) for x in own]
@@ -426,7 +426,7 @@ BLANKS = st.lists(st.sampled_from([" ", "  ", "\n"]), min_size=1, max_size=5)
 
 @settings(max_examples=40)
 @given(BLANKS, st.integers(1, 3), st.data())
-def test_a_span_and_as_many_words_elsewhere_are_deleted(blanks, n, data):
+def test_as_many_words_elsewhere_are_deleted(blanks, n, data):
     """What is left is the text without these words, and the blanks after those that are left, but
     for the last."""
     at = data.draw(st.integers(0, len(blanks)))
