@@ -108,6 +108,14 @@ NOTES = MappingProxyType(
             "{n} of {of} prompts have exactly the same number with {thing} as without",
             "Does the change reach them?",
         ),
+        "merged": Kind(
+            "{n} groups were joined to others, with which they share a text or a row",
+            "No probe is judged on a copy of what it has learned from.",
+        ),
+        "telling": Kind(
+            "{what} alone tells the labels with an AUROC of {auroc}: {control}",
+            "What a control reads need be no more than this.",
+        ),
         "groups": Kind(
             "units share {column}, {n} in all; with these as units it is [{low:.3g}, {high:.3g}]",
             "Units that share something are one observation. Give it as `unit`, or as `fixed`.",

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from assay.checks import diagnostics
 from assay.checks.calls import EFFECT, Calls, Record, source
 from assay.checks.damage import Function, damaged
-from assay.checks.diagnostics import Watch
-from assay.checks.draws import FIRST, Controls, authors, named, usual
-from assay.checks.judging import DAMAGE, Decided, Question, decide
+from assay.checks.diagnostics import Watch, measure, refuse_ignoring
+from assay.checks.draws import Controls, authors, named, usual
+from assay.checks.judging import DAMAGE, Bench, Decided
 from assay.checks.notes import remarks
-from assay.checks.rows import ENDS, Prompts, digest, effects
+from assay.checks.rows import Prompts, digest, effects
 from assay.controls.table import control
 from assay.controls.things import Draw, Thing
 from assay.errors import ClaimError, nearest
@@ -26,6 +25,8 @@ from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rule import DRAWS
 
+FIRST = 4
+"""So many draws of noise may already rule a claim out."""
 MORE, RARE = 12, 0.05
 """Rivals of a pool where the first few leave open whether another one satisfies the claim, and how
 probable that may be."""
@@ -82,27 +83,25 @@ def check(
         RunError: what the function raises, with the control and the prompt.
     """
     begun, read = now(), Prompts.read(prompts)
-    question = Question(
-        *(claim, parse(holds), read, _names(unit) or ("prompt",), _names(fixed), bounds),
-        given=parse(given) if given else None,
-        known=known is not None,
-    )
+    condition, needed = parse(holds), parse(given) if given else None
+    units, is_fixed = _names(unit) or ("prompt",), _names(fixed)
+    bench = Bench(read, condition, units, is_fixed, bounds, needed, known is not None)
     thing = thing.bound(read.each)
     asked = [claim, holds, digest(source(function)), digest(thing.value), digest(read.value)]
-    alone = any(question.reads(f"{EFFECT}{end}") for end in ("", *ENDS))
-    calls = Calls(function, read, thing, none, alone, Record(save, asked))
-    run = Run(calls, question, controls, draws)
+    calls = Calls(function, read, thing, none, bench.reads(EFFECT), Record(save, asked))
+    run = _Run(calls, bench, controls, draws)
     run.start(known)
     if damage is not None and known is None:
         run.damage(damage)
-    decided, notes = run.decide()
-    notes += remarks(run, decided)
+    decided = run.decide()
+    notes = [*run.notes, *remarks(bench, decided, thing, controls)]
     found = doubts(decided.case, decided.verdict)
     notes += [note for note in found if note.code not in OF_TABLES]
-    h, why = decided.case.h, {d.control.name: d.control.why for d in run.measured.draws.values()}
-    judged = Judged(claim, holds, h, doubted(decided.verdict, notes), why, tuple(notes))
-    rows = read.table(run.measured.arms, question.units, question.fixed)
+    why = {draw.control.name: draw.control.why for draw in bench.draws.values()}
+    verdict = doubted(decided.verdict, notes)
+    judged = Judged(claim, holds, decided.case.h, verdict, why, tuple(notes))
     made = Provenance(begun, now(), versions(), {"prompts": asked[-1]})
+    rows = read.table(bench.arms, units, is_fixed)
     return Result(claim, (judged,), rows, scope, made, (decided.samples,))
 
 
@@ -110,76 +109,73 @@ def _names(x: str | Sequence[str]) -> tuple[str, ...]:
     return (x,) * bool(x) if isinstance(x, str) else tuple(x)
 
 
-class Run:
+class _Run:
     """The calls of a check, in order."""
 
-    def __init__(self, calls: Calls, question: Question, controls: Controls, count: int) -> None:
-        self.calls, self.question, self.thing = calls, question, calls.thing
-        self.controls, self.count, self.has_damage = controls, count, False
+    def __init__(self, calls: Calls, bench: Bench, controls: Controls, count: int) -> None:
+        self.calls, self.bench, self.thing = calls, bench, calls.thing
+        self.controls, self.count, self.rows = controls, count, bench.prompts.each
 
     def start(self, known: Mapping[str, Any] | None) -> None:
         """Call everything on two prompts, and then on all; one of each control where the claim does
         not hold by itself, which none can change. Raises: AssayError."""
-        calls, watch, rows = self.calls, Watch(self.calls), self.question.prompts.each
-        for name in sorted(self.question.read - {*watch.numbers}):
+        calls, watch = self.calls, Watch(self.calls)
+        for name in sorted(self.bench.read - {*watch.numbers}):
             hint = nearest(name, watch.numbers)
             raise ClaimError("unknown-column", f"{calls.name} gives no {name}; {hint}")
         if known is None:
             most = self.count or FIRST
-            first = [*usual(self.thing, rows, self.controls, self.count, most)]
+            first = [*usual(self.thing, self.rows, self.controls, self.count, most)]
         else:
-            first = [*authors(self.thing, rows, known)]
+            first = [*authors(self.thing, self.rows, known)]
         each = {d.control.name: d for d in reversed(first)}
-        dry = {
-            name: effects(watch.first, calls(draw.value, name, watch.rows))
-            for name, draw in each.items()
-        }
-        diagnostics.refuse_ignoring(calls, {self.thing.name: watch.numbers, **dry}, few=True)
+        dry = {name: calls(draw.value, name, watch.rows) for name, draw in each.items()}
+        dry = {name: effects(watch.first, numbers) for name, numbers in dry.items()}
+        refuse_ignoring(calls, {self.thing.name: watch.numbers, **dry}, few=True)
         calls.left, self.watch = 3 + len(first), watch
-        self.measured, self.notes = diagnostics.measured(calls, watch, self.question)
-        self.holds = decide(self.question, self.measured).holds(rivals=False)
-        self.add(first if self.holds or known is not None else [*each.values()])
-        diagnostics.refuse_ignoring(calls, self.measured.arms)
+        self.notes = measure(calls, watch, self.bench)
+        self.alone = self.bench.decide().alone
+        self.add(first if self.alone or known is not None else [*each.values()])
+        refuse_ignoring(calls, self.bench.arms)
 
     def add(self, further: Sequence[Draw]) -> None:
         """Call the function with further draws."""
-        m = self.measured
-        draws = [d for arm, d in m.draws.items() if arm != DAMAGE]
-        for arm, draw in named([*draws, *further], m.main).items():
-            if arm not in m.arms:
-                m.arms[arm] = effects(m.before, self.calls(draw.value, arm))
-                m.draws[arm] = draw
+        arms, there, before = self.bench.arms, self.bench.draws, self.bench.before
+        draws = [draw for arm, draw in there.items() if arm != DAMAGE]
+        for arm, draw in named([*draws, *further], self.bench.main).items():
+            if arm not in arms:
+                arms[arm], there[arm] = effects(before, self.calls(draw.value, arm)), draw
 
     def damage(self, task: Function | tuple[Function, Any]) -> None:
         """Measure the control `damage`, if the claim holds by itself."""
-        m, self.has_damage = self.measured, True
-        if self.holds:
-            up = self.question.condition.low > -np.inf
-            m.arms[DAMAGE], m.unable = damaged(self.calls, task, m.arms[m.main], up=up)
-            m.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
+        b, side = self.bench, 1 if self.bench.condition.low > -np.inf else -1
+        if self.alone:
+            b.arms[DAMAGE], b.unable = damaged(self.calls, task, b.arms[b.main], side)
+            b.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
 
-    def decide(self) -> tuple[Decided, list[Note]]:
+    def decide(self) -> Decided:
         """Judge, with further draws as long as these may change the verdict; and note where others
         of a pool may. Raises: DataError (leaves-something)."""
-        decided = decide(self.question, self.measured)
+        decided = self.bench.decide()
         while not self.count and (further := [*self._beyond(self._short(decided))]):
             self.add(further)
-            decided = decide(self.question, self.measured)
+            decided = self.bench.decide()
         self.watch.finish()
-        open_ = {} if decided.verdict.outcome != "holds" else self._open(decided)
+        open_ = self._open(decided) if decided.verdict.outcome == "holds" else {}
         left = {d.control.name for d in self._beyond(dict.fromkeys(open_, 10**9))}
         data = [{"control": name, "share": f"{open_[name]:.0%}"} for name in open_ if name in left]
-        return decided, [*self.notes, *(Note("open", x) for x in data)]
+        self.notes += [Note("open", x) for x in data]
+        return decided
 
     def _short(self, decided: Decided) -> dict[str, int]:
         """By control how many draws there should be, if the claim may still hold: all of noise, and
         as many again where exactly one satisfies the claim; more of a pool where that is open."""
-        tested = decided.verdict.controls
+        tested, tries = decided.verdict.controls, self.thing.tries
         hits = {c.name: tested[c.name].satisfied for c in decided.case.h.controls if c.noise}
-        if not decided.holds(rivals=True) or max(hits.values(), default=0) > 1:
+        if not decided.beside_rivals or max(hits.values(), default=0) > 1:
             return {}
-        twice = self.thing.tries >= DRAWS and all(tested[n].draws >= DRAWS for n in hits)
-        wanted = {n: 2 * DRAWS if twice and hits[n] else self.thing.tries for n in hits}
+        twice = tries >= DRAWS and all(tested[name].draws >= DRAWS for name in hits)
+        wanted = {name: 2 * DRAWS if twice and n else tries for name, n in hits.items()}
         return wanted | dict.fromkeys(self._open(decided), MORE)
 
     def _open(self, decided: Decided) -> dict[str, float]:
@@ -189,10 +185,9 @@ class Run:
 
     def _beyond(self, wanted: Mapping[str, int]) -> Iterator[Draw]:
         """The draws of these controls up to so many, without those that there are."""
-        have = Counter(d.control.name for d in self.measured.draws.values())
-        kept = () if isinstance(self.controls, Mapping) else tuple(self.controls or ())
+        have = Counter(draw.control.name for draw in self.bench.draws.values())
         most, at = max(wanted.values(), default=0), Counter[str]()
-        for draw in self.thing.draws(self.question.prompts.each, most, kept) if wanted else ():
+        for draw in self.thing.draws(self.rows, most, [*wanted]) if wanted else ():
             name = draw.control.name
             at[name] += 1
             if have[name] < at[name] <= wanted.get(name, 0):

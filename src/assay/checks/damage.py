@@ -17,15 +17,13 @@ MOST = 4.0
 
 
 def damaged(
-    calls: Calls, task: Function | tuple[Function, Any], numbers: Numbers, *, up: bool
+    calls: Calls, task: Function | tuple[Function, Any], numbers: Numbers, side: int
 ) -> tuple[Numbers, str]:
-    """The claim's numbers without the thing, moved towards the claim by as many of their spreads as
+    """The claim's numbers without the thing, moved to one side by as many of their spreads as
     another task is moved, either way; and why that tests nothing, or "".
 
     Args:
         task: (thing, prompts) → numbers, or that with prompts of its own.
-        numbers: of the thing.
-        up: whether the claim is that they rise.
     """
     function, prompts = task if isinstance(task, tuple) else (task, calls.prompts.value)
     other = Calls(function, Prompts.read(prompts), calls.thing, calls.none, record=calls.record)
@@ -35,11 +33,11 @@ def damaged(
     dealt = np.array([share[i % len(share) :: count].mean() for i in range(count)])
     for name in stems(numbers):
         x, y = (numbers[f"{name}{end}"] for end in ENDS)
-        before[name], moved[name] = x, x + (1 if up else -1) * _spread(x, y) * dealt
+        before[name], moved[name] = x, x + side * _spread(x, y) * dealt
         if np.isin([*x, *y], (0, 1)).all():
             moved[name] = moved[name].clip(0, 1)
-    lost = [x for x in without.values() if not _is_nothing(x[np.isfinite(x)])]
-    return effects(before, moved), "" if lost else "the model cannot do the other task"
+    able = any(_can_lose(x[np.isfinite(x)]) for x in without.values())
+    return effects(before, moved), "" if able else "the model cannot do the other task"
 
 
 def _spread(before: np.ndarray, after: np.ndarray) -> float:
@@ -48,7 +46,7 @@ def _spread(before: np.ndarray, after: np.ndarray) -> float:
     return max(float(np.sqrt((np.nanvar(before) + np.nanvar(after)) / 2)), moved / MOST) or 1.0
 
 
-def _is_nothing(x: np.ndarray) -> bool:
-    """Whether nothing can be lost: numbers are about 0, or below it in part only."""
+def _can_lose(x: np.ndarray) -> bool:
+    """Whether numbers are not about 0, and not below it in part only."""
     low, _ = interval(Sample(x[:, None], {"prompt": np.arange(len(x))})).limits()
-    return bool(low <= 0 <= x.max(initial=-np.inf))
+    return not low <= 0 <= x.max(initial=-np.inf)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from assay.checks.calls import Calls
-from assay.checks.judging import Measured, Question
+from assay.checks.judging import Bench
 from assay.checks.rows import ENDS, FEWEST, Numbers, effects, stems
 from assay.errors import DataError, RunError
 from assay.notes import Note
@@ -34,13 +34,13 @@ Part = tuple[Sequence[int], Numbers]
 
 def apart(first: Numbers, other: Numbers) -> np.ndarray:
     """By how much each number differs at most."""
-    return np.array([np.nanmax(np.abs(other[n] - x), initial=0.0) for n, x in first.items()])
+    return np.array([np.nan_to_num(abs(other[n] - x)).max() for n, x in first.items()])
 
 
 def sizes(numbers: Numbers) -> np.ndarray:
     """What differences are small beside: the largest effect of each number, or its spread."""
-    ends = [(numbers[n], numbers[f"{n}{ENDS[0]}"]) for n in stems(numbers)]
-    return np.array([max(np.nanmax(abs(x), initial=0.0), np.nanstd(b)) for x, b in ends])
+    ends = [np.nan_to_num([numbers[n], numbers[f"{n}{ENDS[0]}"]]) for n in stems(numbers)]
+    return np.array([max(abs(effect).max(), before.std()) for effect, before in ends])
 
 
 def is_fine(numbers: Iterable[np.ndarray]) -> bool:
@@ -104,7 +104,7 @@ def _moves_on(seen: list[Numbers], call: Callable[[], Numbers]) -> bool:
 # ---- what else is in the call --------------------------------------------------------------------
 
 
-def measured(calls: Calls, watch: Watch, question: Question) -> tuple[Measured, list[Note]]:
+def measure(calls: Calls, watch: Watch, bench: Bench) -> list[Note]:
     """Call without the thing and with it; twice, if calls differ; and once more on some prompts, to
     see whether a number depends on the others in its call. Raises: DataError (one-for-all)."""
     value, main, by_length = calls.thing.value, calls.thing.name, calls.prompts.by_length
@@ -115,18 +115,16 @@ def measured(calls: Calls, watch: Watch, question: Question) -> tuple[Measured, 
     if (apart(part, {n: x[few] for n, x in after.items()}) > ROUNDING * sizes(numbers)).any():
         beside, again = calls.without(few), calls(value, main, few, again=1)
         noisy |= bool((apart(part, again) > EXACT * sizes(numbers)).any())
-    repeats, jitter = (numbers,), dict[str, float]()
+    jitter = dict.fromkeys(numbers, 0.0)
     if noisy:
         other = effects(calls.without(again=1), calls(value, main, again=1))
-        repeats = (numbers, other)
-        jitter = {n: float(np.nanmean(np.abs(x - other[n]))) for n, x in numbers.items()}
+        jitter = {n: float(np.nan_to_num(abs(x - other[n])).mean()) for n, x in numbers.items()}
+        bench.repeats = (numbers, other)
         numbers = {n: (x + other[n]) / 2 for n, x in numbers.items()}
-        before = {n: numbers[f"{n}{ENDS[0]}"] for n in before}
+    bench.before = {n: numbers[f"{n}{ENDS[0]}"] for n in before}
+    bench.arms[main] = numbers
     parts = [(few, effects(beside, part)), (watch.rows, watch.numbers), *_alone(calls)]
-    notes = [
-        note for name in stems(numbers) for note in _company(question, numbers, name, parts, jitter)
-    ]
-    return Measured(before, {main: numbers}, repeats=repeats * noisy), notes
+    return [note for name in before for note in _company(bench, name, parts, jitter[name])]
 
 
 def _alone(calls: Calls) -> list[Part]:
@@ -139,28 +137,22 @@ def _alone(calls: Calls) -> list[Part]:
     return []
 
 
-def _company(
-    question: Question,
-    numbers: Numbers,
-    name: str,
-    parts: Sequence[Part],
-    jitter: Mapping[str, float],
-) -> list[Note]:
+def _company(bench: Bench, name: str, parts: Sequence[Part], jitter: float) -> list[Note]:
     """A note on a number that depends on the other prompts in the call; a doubt where that moves
     what the condition reads by more than half of the effect. Raises: DataError (one-for-all)."""
-    both = [f"{name}{end}" for end in ENDS]
-    calls = [numbers, *(x for rows, x in parts if len(rows) > 1)]
+    numbers, both = bench.arms[bench.main], [f"{name}{end}" for end in ENDS]
     moved = {c: [x[c] - numbers[c][rows] for rows, x in parts] for c in (name, *both)}
-    known = [d for c in both for x in moved[c] if (d := np.abs(x[np.isfinite(x)])).size]
+    known = [d for c in both for x in moved[c] if (d := abs(x[np.isfinite(x)])).size]
     usual, most = max((d.mean(), d.max()) for d in known) if known else (0.0, 0.0)
-    size = sizes({n: numbers[n] for n in (name, *both)})[0]
-    if usual <= max(ROUNDING * size, CLEAR * jitter.get(name, 0.0)):
+    size = sizes({n: numbers[n] for n in moved})[0]
+    if usual <= max(ROUNDING * size, CLEAR * jitter):
         return []
-    if question.reads(name) and all((x[c] == x[c][0]).all() for x in calls for c in both):
+    calls = [numbers, *(x for rows, x in parts if len(rows) > 1)]
+    if bench.reads(name) and all((x[c] == x[c][0]).all() for x in calls for c in both):
         message = f"{name} is one number for the whole call; return one for each prompt"
         raise DataError("one-for-all", message)
     whole = all((numbers[c] % 1 == 0).all() for c in both)
-    read = question.read & {*moved}
+    read = bench.read & {*moved}
     shift = max((_shift(d, whole=whole) for c in read for d in moved[c]), default=0.0)
     code = "batch-decides" if 2 * shift > abs(np.nanmean(numbers[name])) else "batch"
     return [Note(code, {"name": name, "by": f"{most:.3g}"})]
@@ -195,26 +187,26 @@ def refuse_ignoring(calls: Calls, arms: Mapping[str, Numbers], *, few: bool = Fa
         raise DataError("ignores", f"{message} every control: it ignores what it is given")
 
 
-def unmoved(question: Question, measured: Measured) -> list[Note]:
+def unmoved(bench: Bench) -> list[Note]:
     """A note where the thing leaves some prompts exactly as they are, though numbers are no counts;
     not of a number that nothing changes, which others are compared with."""
-    numbers = measured.arms[measured.main]
-    for name in filter(question.reads, stems(numbers)):
+    numbers = bench.arms[bench.main]
+    for name in filter(bench.reads, bench.before):
         n, of = int((numbers[name] == 0).sum()), len(numbers[name])
-        changes = any(np.nan_to_num(x[name]).any() for x in measured.arms.values())
+        changes = any(np.nan_to_num(x[name]).any() for x in bench.arms.values())
         if n and changes and is_fine([numbers[f"{name}{ENDS[1]}"]]):
-            return [Note("unmoved", {"n": n, "of": of, "thing": measured.main})]
+            return [Note("unmoved", {"n": n, "of": of, "thing": bench.main})]
     return []
 
 
-def idle(measured: Measured, control: str) -> str:
+def idle(bench: Bench, control: str) -> str:
     """Why a control tests nothing: it changes nothing, or by its making it gives the opposite of
     what the thing does; empty where it does test."""
-    ours, theirs = (measured.arms[arm] for arm in (measured.main, control))
-    still = opposite = is_fine(x for arm in measured.arms.values() for x in arm.values())
+    ours, theirs = (bench.arms[arm] for arm in (bench.main, control))
+    still = opposite = is_fine(x for arm in bench.arms.values() for x in arm.values())
     for name, size in zip(stems(ours), sizes(ours), strict=True):
         x, y = ours[f"{name}{ENDS[1]}"], theirs[f"{name}{ENDS[1]}"]
-        small = EXACT * max(size, np.nanmax(np.abs(ours[f"{name}{ENDS[0]}"]), initial=0.0))
+        small = EXACT * max(size, np.nan_to_num(abs(ours[f"{name}{ENDS[0]}"])).max())
         still &= bool((np.abs(np.nan_to_num(theirs[name])) <= small).all())
         mirrored = np.abs(np.nan_to_num(ours[name] + theirs[name])).max() <= small
         opposite &= bool(mirrored or np.ptp(x + y) <= small < np.ptp(x))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from assay.controls.things import Draw, Parts, Thing, Vector, item
 from assay.errors import ClaimError, DataError, nearest
 
 Controls = Mapping[str, Any] | Sequence[str] | None
-FIRST = 4
-"""So many draws of noise may already rule a claim out."""
 
 
 def usual(
@@ -50,48 +47,35 @@ def usual(
 
 
 def authors(thing: Thing, rows: Sequence[Any], own: Mapping[str, Any]) -> Iterator[Draw]:
-    """The author's own, one of each name or several. Raises: DataError."""
+    """The author's own: of each name one, which is nested as the thing is, or a list of several.
+    Raises: DataError."""
     known = {c.name: c for c in TABLE.get(thing.aspect, ())}
     for name, x in own.items():
         control = known.get(name, Control(name, f"{name} has the effect as well"))
-        for value in several(thing, x, rows):
-            if _same(value, thing.value):
-                raise DataError("same-thing", f"{thing.name} is what the claim is about", name)
+        for value in x if _depth(x) > _depth(thing.value) else [x]:
+            value = _like(thing, value, rows)
+            with contextlib.suppress(ValueError):  # of lists of unlike lengths
+                if np.array_equal(vectors.as_numpy(value), vectors.as_numpy(thing.value)):
+                    raise DataError("same-thing", f"{thing.name} is what the claim is about", name)
             yield Draw(control, value, thing.named(value))
 
 
-def _same(a: Any, b: Any) -> bool:
-    with contextlib.suppress(ValueError):  # of lists of unlike lengths
-        return bool(np.array_equal(vectors.as_numpy(a), vectors.as_numpy(b)))
-    return False
+def _depth(x: Any) -> int:
+    """How often lists are nested."""
+    return 1 + _depth(x[0]) if isinstance(x, list) and x else getattr(x, "ndim", 0)
 
 
-@singledispatch
-def several(thing: Thing, x: Any, rows: Sequence[Any]) -> list[Any]:
-    """The value in place of a thing's, or those of a list of several."""
-    return x if isinstance(x, list) else [x]
-
-
-@several.register
-def _(thing: Vector, x: Any, rows: Sequence[Any]) -> list[Any]:
-    one = not isinstance(x, list) or all(np.ndim(v) == 0 for v in x)
-    arrays = [np.array(v) if isinstance(v, list) else v for v in ([x] if one else x)]
-    return [vectors.cast(v, thing.value) for v in arrays]
-
-
-@several.register
-def _(thing: Parts, x: Any, rows: Sequence[Any]) -> list[Any]:
-    for each in ([x], x) if isinstance(x, list) else ():
-        lists = [[*map(item, v)] if isinstance(v, list) else [] for v in each]
-        if all(v and {*v} <= {*thing.pool} for v in lists):
-            return lists
-    raise DataError("wrong-part", f"give a list such as {thing.value}, or a list of such lists")
-
-
-@several.register
-def _(thing: ByPrompt, x: Any, rows: Sequence[Any]) -> list[Any]:
-    one = isinstance(x, str) or len(x) == len(rows)
-    return [column(v, rows) for v in ([x] if one else x)]
+def _like(thing: Thing, value: Any, rows: Sequence[Any]) -> Any:
+    """A value in the form of the thing's. Raises: DataError (wrong-part)."""
+    if isinstance(thing, Vector):
+        return vectors.cast(np.array(value) if isinstance(value, list) else value, thing.value)
+    if isinstance(thing, ByPrompt):
+        return column(value, rows)
+    if isinstance(thing, Parts):
+        value = [*map(item, value)] if isinstance(value, list) else []
+        if not value or not {*value} <= {*thing.pool}:
+            raise DataError("wrong-part", f"give a list such as {thing.value}, or several such")
+    return value
 
 
 def named(draws: Sequence[Draw], main: str) -> dict[str, Draw]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -23,36 +25,22 @@ ENDS = ("_before", "_after")
 FEWEST = 2
 
 
-def mapped(x: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Data with a function of each part that is no container."""
-    if isinstance(x, Mapping):
-        return {key: mapped(value, leaf) for key, value in x.items()}
-    return type(x)(mapped(v, leaf) for v in x) if type(x) in (list, tuple) else leaf(x)
-
-
 def copied(x: Any) -> Any:
     """Data of its own; anything else, such as a model, as it is."""
-
-    def leaf(x: Any) -> Any:
-        if vectors.is_tensor(x):
-            return x.clone()
-        return x.copy() if isinstance(x, np.ndarray | pd.DataFrame) else x
-
-    return mapped(x, leaf)
+    if vectors.is_tensor(x):
+        return x.clone()
+    return copy.deepcopy(x) if isinstance(x, list | dict | np.ndarray | pd.DataFrame) else x
 
 
 def digest(*parts: Any) -> str:
     """A hash of data by their content; of anything else, such as a model, by its type."""
 
-    def leaf(x: Any) -> Any:
+    def plain(x: Any) -> Any:
         if isinstance(x, pd.DataFrame):
-            return mapped(x.to_dict("list"), leaf)
-        if vectors.is_tensor(x) or isinstance(x, np.ndarray):
-            x = vectors.as_numpy(x)
-            return x.dtype, mapped(x.tolist(), leaf)
-        return x if isinstance(x, str | bytes | int | float | None) else type(x).__qualname__
+            return x.to_dict("list")
+        return vectors.as_numpy(x).tolist() if hasattr(x, "shape") else type(x).__qualname__
 
-    return sha256(repr(mapped(parts, leaf)).encode()).hexdigest()
+    return sha256(json.dumps(parts, default=plain).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +55,12 @@ class Prompts:
         prompt on each line. Raises: DataError (few-prompts, taken-name)."""
         if isinstance(prompts, str | Path):
             if Path(prompts).suffix == ".txt":
-                lines = text(Path(prompts)).splitlines()
-                prompts = [line for line in lines if line.strip()]
+                prompts = [x for x in text(Path(prompts)).splitlines() if x.strip()]
             else:
                 prompts = read(prompts).frame.to_dict("records")
         made = cls(prompts if isinstance(prompts, pd.DataFrame) else list(prompts))
-        if len(made.value) < FEWEST:
-            raise DataError("few-prompts", f"{len(made.value)} prompts; give {FEWEST} at least")
+        if len(made.each) < FEWEST:
+            raise DataError("few-prompts", f"{len(made.each)} prompts; give {FEWEST} at least")
         if taken := {"arm", "prompt"} & {*made.columns}:
             raise DataError("taken-name", f"a column is called {min(taken)}; rename it", "prompts")
         return made
@@ -116,8 +103,7 @@ class Prompts:
     ) -> pd.DataFrame:
         """A row for each arm and prompt; with units of other kinds one for each arm and cell of
         units, in which every value of what is fixed counts equally. Raises: DataError."""
-        numbers = list(next(iter(arms.values())))
-        about = {"prompt": self.labels, **self.columns}
+        numbers, about = list(next(iter(arms.values()))), {"prompt": self.labels, **self.columns}
         for name in (*units, *fixed):
             if name not in about:
                 raise DataError("unknown-column", f"no column {name}; {nearest(name, about)}")
@@ -126,8 +112,7 @@ class Prompts:
         rows = pd.concat([pd.DataFrame({"arm": a, **about, **x}) for a, x in arms.items()])
         if [*units] == ["prompt"]:
             return rows.reset_index(drop=True)
-        cell = ["arm", *units]
-        by_cell = rows.groupby(cell, sort=False)
+        by_cell = rows.groupby(cell := ["arm", *units], sort=False)
         own = [c for c in about if c not in units and (by_cell[c].nunique() <= 1).all()]
         means = rows.groupby([*cell, *fixed], sort=False)[numbers].mean()
         return means.groupby(cell, sort=False).mean().join(by_cell[own].first()).reset_index()
@@ -137,8 +122,7 @@ def effects(before: Numbers, after: Numbers) -> dict[str, np.ndarray]:
     """Each number's change, and the number before and after it."""
     found: dict[str, np.ndarray] = {}
     for name, x in after.items():
-        found[name] = x - before[name]
-        found |= dict(zip((f"{name}{end}" for end in ENDS), (before[name], x), strict=True))
+        found |= {name: x - before[name], f"{name}{ENDS[0]}": before[name], f"{name}{ENDS[1]}": x}
     return found
 
 

@@ -1,0 +1,214 @@
+"""check_probe: what a probe reads of activations, beside what tells the labels without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from assay.checks import texts as in_texts
+from assay.checks.calls import Record
+from assay.checks.reading import Rows, parts, scores
+from assay.checks.rows import Numbers, digest
+from assay.controls import vectors
+from assay.controls.table import TABLE
+from assay.errors import ClaimError, DataError, nearest
+from assay.notes import Note
+from assay.verdicts.conditions import Condition, parse
+from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
+from assay.verdicts.rule import DRAWS, Control, Hypothesis, Sample, Verdict, judge
+
+PROBE, PERMUTED, GROUP = "probe", "permuted", "group"
+MEASURES = ("auroc", "accuracy")
+RIDGE = make_pipeline(StandardScaler(), RidgeCV(10.0 ** np.arange(7), alpha_per_target=True))
+"""A ridge regression whose penalty is chosen by leaving out one row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """What a model gives for texts.
+
+    Attributes:
+        values: activations, [text, d].
+        controls: by name what else it gives, such as embeddings, or an untrained twin's.
+    """
+
+    values: Any
+    texts: Sequence[str]
+    controls: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_probe(
+    X: Any,
+    y: Sequence[Any],
+    *,
+    groups: Sequence[Any],
+    holds: str,
+    texts: Sequence[str] | None = None,
+    controls: Mapping[str, Any] | None = None,
+    probe: Any = RIDGE,
+    claim: str = "",
+    scope: str = "",
+    save: str | Path | None = None,
+) -> Result:
+    """Judge what a probe reads of activations, beside probes of what is known without them.
+
+    Each group is judged by probes that have learned from others, and intervals are over groups. The
+    AUROC compares rows of one fold.
+
+    Args:
+        X: activations, [row, d], or `Activations`.
+        y: one of two labels for each row.
+        groups: which rows belong together, such as the document or author of each; those that have
+            a text or a row in common are one. range(n) says that rows are independent.
+        holds: a condition on auroc or accuracy, such as "auroc > 0.8".
+        texts: of each row, for controls that read words.
+        controls: by name what else is known of each row: [row], or [row, d].
+        probe: an estimator of scikit-learn: a classifier, or a regressor, which learns -1 and 1.
+        claim: what is claimed, in words.
+        scope: of which model, site and texts.
+        save: a file of what was measured, from which an interrupted check goes on.
+
+    Raises:
+        DataError: rows that cannot be used.
+        ClaimError: a condition on anything else (unknown-column).
+    """
+    begun, condition = now(), parse(holds)
+    for name in sorted({c.name for c in condition.columns} - {*MEASURES}):
+        raise ClaimError("unknown-column", f"no measure {name}; {nearest(name, MEASURES)}")
+    if isinstance(X, Activations):
+        X, texts, controls = X.values, X.texts, {**X.controls, **(controls or {})}
+    rows, known = Rows.read(X, y, groups, texts), dict(controls or {})
+    columns = in_texts.readers(rows.texts) if rows.texts else {}
+    asked = [repr(probe), digest(rows.x, rows.y, rows.group, [*rows.texts])]
+    bench = _Bench(rows, condition, Record(save, asked))
+    bench.read(PROBE, rows.x, probe)
+    for name, (_, x) in columns.items():
+        bench.read(name, x, RIDGE)
+    for name, values in known.items():
+        x = _columns(values, rows.order)
+        bench.read(name, x, probe if np.ndim(values) > 1 else RIDGE, digest(x))
+    decided = bench.judge(probe)
+    notes = [*_notes(rows, decided[1], columns, known)]
+    verdict = doubted(decided[1], notes)
+    judged = Judged(claim or holds, holds, decided[0], verdict, bench.why, tuple(notes))
+    made = Provenance(begun, now(), versions(), {"rows": asked[1]})
+    tables = [pd.DataFrame({"arm": arm, GROUP: bench.groups, **x}) for arm, x in bench.arms.items()]
+    question = claim or holds
+    return Result(question, (judged,), pd.concat(tables), scope, made, (decided[2],))
+
+
+def _columns(values: Any, order: np.ndarray) -> np.ndarray:
+    """What is known of rows as columns: numbers, and one for each value of those that come again.
+    Raises: DataError (wrong-length)."""
+    x = np.asarray(vectors.as_numpy(values))
+    if len(x) != len(order):
+        raise DataError("wrong-length", f"{len(x)} values for {len(order)} rows of X", "controls")
+    x, is_number = x[order].reshape(len(x), -1), x.dtype.kind in "biuf"
+    several = x.shape[1] > 1 or 2 * len(np.unique(x)) > len(x)
+    if is_number and several:
+        return x.astype(float)
+    each = OneHotEncoder(sparse_output=False).fit_transform(x.astype(str))
+    return np.hstack([x.astype(float), each]) if is_number else each
+
+
+class _Bench:
+    """The parts of groups in what each arm reads.
+
+    Attributes:
+        arms: by arm the part of each group in each measure.
+        wider: by how much the AUROC, and the accuracy, of shuffled labels differ more than their
+            parts say, as those of a probe do that chooses columns.
+    """
+
+    def __init__(self, rows: Rows, condition: Condition, record: Record) -> None:
+        self.rows, self.condition, self.record = rows, condition, record
+        self.folds, self.groups = rows.folds(), np.unique(rows.group)
+        self.arms, self.why = dict[str, Numbers](), dict[str, str]()
+        self.wider = dict.fromkeys(MEASURES, 1.0)
+
+    def read(self, arm: str, x: np.ndarray, probe: Any, key: str = "") -> None:
+        """Measure how well a probe of these columns tells the labels."""
+        if f"{arm} {key}" not in self.record.calls:
+            score = scores(probe, x, self.rows.y[None], self.folds)[0]
+            found = parts(score, self.rows.y, self.folds, self.rows.group)
+            if not np.isfinite([*found.values()]).all():
+                raise DataError("one-label", "without one of the groups only one label is left")
+            self.record.keep(f"{arm} {key}", found)
+        self.arms[arm] = self.record.calls[f"{arm} {key}"]
+
+    def shuffle(self, probe: Any, draws: range) -> None:
+        """Measure how well probes tell shuffled labels, which they have learned from."""
+        labels = np.array([self.rows.shuffled(k) for k in draws])
+        for k, y, score in zip(
+            draws, labels, scores(probe, self.rows.x, labels, self.folds), strict=True
+        ):
+            self.arms[f"{PERMUTED} {k + 1}"] = parts(score, y, self.folds, self.rows.group)
+        found = [x for arm, x in self.arms.items() if arm.startswith(PERMUTED)]
+        for name in MEASURES:
+            x = np.array([of[name] for of in found])
+            expected = np.sqrt(x.var(1, ddof=1).mean() / x.shape[1])
+            self.wider[name] = max(1.0, float(x.mean(1).std(ddof=1) / max(expected, 1e-12)))
+
+    def judge(self, probe: Any) -> tuple[Hypothesis, Verdict, dict[str, Sample]]:
+        """Judge, with 20 shuffles of the labels, or 40 if exactly one of these satisfies."""
+        explained = {c.name: c for c in TABLE["probe"]}
+        others = [arm for arm in self.arms if arm != PROBE]
+        why = {n: explained[n].why if n in explained else f"{n} alone predicts it" for n in others}
+        self.why = why | {PERMUTED: explained[PERMUTED].why}
+        for draws in (range(DRAWS), range(DRAWS, 2 * DRAWS)):
+            self.shuffle(probe, draws)
+            noise = tuple(arm for arm in self.arms if arm not in (PROBE, *others))
+            made = (*(Control(n, (n,)) for n in others), Control(PERMUTED, noise, noise=True))
+            c = self.condition
+            h = Hypothesis(c.low, c.high, of=PROBE, controls=made, empty=0.5)
+            samples = {arm: self.sample(arm) for arm in self.arms}
+            verdict = judge(h, samples)
+            if verdict.controls[PERMUTED].satisfied != 1:
+                break
+        return h, verdict, samples
+
+    def sample(self, arm: str) -> Sample:
+        """What decides the claim: exact between 0 and 1 where half of the groups tie, as those of a
+        nearly perfect probe do."""
+        wider = self.wider if arm == PROBE else dict.fromkeys(MEASURES, 1.0)
+        numbers = {m: x.mean() + wider[m] * (x - x.mean()) for m, x in self.arms[arm].items()}
+        of = {m: (GROUP, x) for m, x in numbers.items()}
+        data = xr.Dataset(of, {GROUP: self.groups})
+        sample = self.condition.sample({arm: data}, [GROUP], arm)
+        is_one = len(self.condition.columns) == 1 and sample.cells.shape[1] == 1
+        _, times = np.unique(np.round(sample.cells, 10), return_counts=True)
+        if not is_one or 2 * times.max() < len(sample.cells):
+            return sample
+        return replace(sample, cells=sample.cells.clip(0, 1), bounds=(0.0, 1.0))
+
+
+def _notes(
+    rows: Rows,
+    verdict: Verdict,
+    columns: Mapping[str, in_texts.Columns],
+    known: Mapping[str, Any],
+) -> Iterator[Note]:
+    """What there is to say of groups and controls."""
+    if rows.merged:
+        yield Note("merged", {"n": rows.merged})
+    below = [name for name in columns if verdict.controls[name].high < 0.5]
+    for name in below:
+        code = "no-test" if len(below) == len(columns) else "idle"
+        yield Note(code, {"control": name, "why": "it is below chance"})
+    for name, of in columns.items():
+        if verdict.controls[name].outcome != "beaten" and verdict.outcome != "fails":
+            what, auroc = in_texts.telling(of, rows.y)
+            yield Note("telling", {"control": name, "what": what, "auroc": f"{auroc:.3f}"})
+    lacking = {} if columns else {"bag": "texts=", "lengths": "texts="}
+    lacking |= {n: f"controls={{{n!r}: …}}" for n in ("embedding", "untrained") if n not in known}
+    for name, how in lacking.items():
+        yield Note("no-control", {"control": name, "give": how})
