@@ -39,6 +39,13 @@ def numbers(v: dict[str, Any]) -> dict[str, Any]:
     return {name: v[name] for name in ENDS}
 
 
+def short(x: Any) -> Any:
+    """Give nested values with nothing of a number but itself and its interval."""
+    if not isinstance(x, dict):
+        return x
+    return numbers(x) if "estimate" in x else {k: short(v) for k, v in x.items()}
+
+
 def control(v: dict[str, Any]) -> dict[str, Any]:
     """Give what a control says, from its JSON, and by how much the claim is ahead of it."""
     ahead = {"contrast": numbers(v["contrast"])} if v.get("contrast") else {}
@@ -192,7 +199,7 @@ def evaluate(work: Path) -> dict[str, Any]:
     train(work)
     (entry,) = assay(EVALUATE, work, work)["dictionaries"]
     measures = {k: {**numbers(m), "n": m["n"]} for k, m in entry["measures"].items()}
-    return {"measures": measures, "compared": entry["compared"]}
+    return {"measures": measures, "compared": short(entry["compared"])}
 
 
 def bundle(work: Path) -> dict[str, Any]:
