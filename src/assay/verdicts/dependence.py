@@ -29,6 +29,8 @@ CHANCE = 0.05
 """The p-value below which units differ or follow, shared among all the ways that are tried."""
 
 Limits = tuple[float, float]
+Grouping = tuple[str, str, Interval, bool]
+"""What units share, in how many groups, the interval by these, and whether they may decide."""
 
 
 def open_by(case: Case, code: str, by: Interval | Limits, **data: object) -> Note | None:
@@ -36,7 +38,7 @@ def open_by(case: Case, code: str, by: Interval | Limits, **data: object) -> Not
     low, high = limits_of(case, by) if isinstance(by, Interval) else by
     if case.h.outcome(low, high) == "holds":
         return None
-    return Note(code, {**data, "low": low, "high": high})
+    return Note(code, {**data, "low": float(low), "high": float(high)})
 
 
 def limits_of(case: Case, i: Interval) -> Limits:
@@ -64,10 +66,6 @@ def groups(case: Case) -> Note | None:
         code = "groups" if decide else "few-groups"
         notes.append(open_by(case, code, i, column=name, n=n))
     return doubtful(notes)
-
-
-Grouping = tuple[str, str, Interval, bool]
-"""Of what units are groups, of how many, the interval by these, and whether they may decide."""
 
 
 def _grouped(case: Case) -> Iterator[Grouping]:
