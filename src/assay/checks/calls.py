@@ -3,6 +3,7 @@ kept, so that an interrupted check goes on."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -44,8 +45,9 @@ class Record:
         except (ValueError, TypeError, KeyError):
             raise DataError("not-a-record", "no check was saved here", str(self.path)) from None
         if not known:
-            message = "saved by another claim, thing, function or prompts; name a new file"
-            raise DataError("other-check", message, str(self.path))
+            raise DataError(
+                "other-check", "saved by another check; name a new file", str(self.path)
+            )
         with self.path.open("r+b") as file:
             file.truncate(self.path.stat().st_size - len(torn))
 
@@ -62,11 +64,8 @@ class Record:
 
 def source(function: Any) -> str:
     """The source of a function, or the name of what has none."""
-    for x in (function, type(function)):
-        try:
-            return getsource(x)
-        except (TypeError, OSError):
-            continue
+    with contextlib.suppress(TypeError, OSError):
+        return getsource(function)
     return type(function).__qualname__
 
 
@@ -102,11 +101,7 @@ class Calls:
     def __call__(
         self, value: Any, arm: str, rows: Sequence[int] | None = None, again: int = 0
     ) -> Numbers:
-        """Call the function on these prompts, or on all.
-
-        Args:
-            arm: what the value is called, in errors and in the record.
-            again: the number of a call that is otherwise alike.
+        """Call the function on these prompts, or on all; `again` numbers calls that are alike.
 
         Raises:
             RunError: what the function raised, at the prompt that did (raised).
@@ -153,10 +148,11 @@ class Calls:
         return RunError("raised", said, where)
 
     def _raises(self, value: Any, rows: Sequence[int], kind: type[Exception]) -> bool:
-        try:
-            self._given(value, rows)
-        except Exception as error:
-            return type(error) is kind
+        with contextlib.suppress(Exception):
+            try:
+                self._given(value, rows)
+            except kind:
+                return True
         return False
 
     def _numbers(self, given: Any, arm: str, rows: Sequence[int]) -> Numbers:
@@ -171,9 +167,8 @@ class Calls:
             if x.shape != (len(rows),):
                 message = f"{name} is not one number for each of {len(rows)} prompts"
                 raise DataError("no-numbers", message, where)
-            if np.isinf(x).any():
-                message = f"{name} is infinite at prompt {rows[int(np.isinf(x).argmax())] + 1}"
-                raise DataError("infinite", message, where)
+            for i in np.flatnonzero(np.isinf(x)):
+                raise DataError("infinite", f"{name} is infinite at prompt {rows[i] + 1}", where)
         self._names = self._names or {*found}
         if not found or {*found} != self._names:
             raise DataError("names", f"got {[*found]}; each call gives the same names", where)

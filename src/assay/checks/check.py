@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from assay.checks.calls import EFFECT, Calls, Record, source
-from assay.checks.damage import Function, damaged
 from assay.checks.diagnostics import Watch, measure, refuse_ignoring
-from assay.checks.draws import Controls, authors, named, usual
+from assay.checks.draws import Controls, Function, Supply, authors, damaged, named
 from assay.checks.judging import DAMAGE, Bench, Decided
 from assay.checks.notes import remarks
 from assay.checks.rows import Prompts, digest, effects
@@ -25,18 +24,18 @@ from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rule import DRAWS
 
-FIRST = 4
-"""So many draws of noise may already rule a claim out."""
-MORE, RARE = 12, 0.05
-"""Rivals of a pool where the first few leave open whether another one satisfies the claim, and how
-probable that may be."""
+NOISE, RIVALS, MORE = 2, 4, 12
+"""Draws of noise, and rivals of a pool, that may already rule a claim out; and rivals where the
+first leave open whether another one satisfies the claim."""
+RARE = 0.05
+"""How probable that may be."""
 OF_TABLES = frozenset(("copies",))
 """Doubts that no check has: a function of one thing about each prompt has numbers on a curve."""
 
 
 def check(
     claim: str,
-    function: Callable[[Any, Any], Any],
+    function: Function,
     prompts: Any,
     holds: str,
     thing: Thing,
@@ -73,7 +72,7 @@ def check(
         unit: one or two columns over which the claim generalises; each prompt by default.
         fixed: columns about whose values alone the claim is.
         bounds: the least and greatest number of a prompt.
-        draws: how many of each control that is drawn; by default as many as it takes.
+        draws: how many of each control that is drawn, at most; by default as many as it takes.
         scope: what was changed, where, and in which model.
         save: a file of what was measured, from which an interrupted check goes on.
 
@@ -89,7 +88,7 @@ def check(
     thing = thing.bound(read.each)
     asked = [claim, holds, digest(source(function)), digest(thing.value), digest(read.value)]
     calls = Calls(function, read, thing, none, bench.reads(EFFECT), Record(save, asked))
-    run = _Run(calls, bench, controls, draws)
+    run = _Run(calls, bench, Supply(thing, read.each, controls), draws)
     run.start(known)
     if damage is not None and known is None:
         run.damage(damage)
@@ -112,31 +111,28 @@ def _names(x: str | Sequence[str]) -> tuple[str, ...]:
 class _Run:
     """The calls of a check, in order."""
 
-    def __init__(self, calls: Calls, bench: Bench, controls: Controls, count: int) -> None:
-        self.calls, self.bench, self.thing = calls, bench, calls.thing
-        self.controls, self.count, self.rows = controls, count, bench.prompts.each
+    def __init__(self, calls: Calls, bench: Bench, supply: Supply, count: int) -> None:
+        self.calls, self.bench, self.supply, self.count = calls, bench, supply, count
 
     def start(self, known: Mapping[str, Any] | None) -> None:
         """Call everything on two prompts, and then on all; one of each control where the claim does
         not hold by itself, which none can change. Raises: AssayError."""
-        calls, watch = self.calls, Watch(self.calls)
-        for name in sorted(self.bench.read - {*watch.numbers}):
+        calls, watch, bench = self.calls, Watch(self.calls), self.bench
+        for name in sorted(bench.read - {*watch.numbers}):
             hint = nearest(name, watch.numbers)
             raise ClaimError("unknown-column", f"{calls.name} gives no {name}; {hint}")
         if known is None:
-            most = self.count or FIRST
-            first = [*usual(self.thing, self.rows, self.controls, self.count, most)]
+            first = self.supply.first(min(self.count, RIVALS), min(self.count or NOISE, NOISE))
         else:
-            first = [*authors(self.thing, self.rows, known)]
+            first = [*authors(calls.thing, bench.prompts.each, known)]
         each = {d.control.name: d for d in reversed(first)}
         dry = {name: calls(draw.value, name, watch.rows) for name, draw in each.items()}
         dry = {name: effects(watch.first, numbers) for name, numbers in dry.items()}
-        refuse_ignoring(calls, {self.thing.name: watch.numbers, **dry}, few=True)
+        refuse_ignoring(calls, {calls.thing.name: watch.numbers, **dry}, few=True)
         calls.left, self.watch = 3 + len(first), watch
-        self.notes = measure(calls, watch, self.bench)
-        self.alone = self.bench.decide().alone
-        self.add(first if self.alone or known is not None else [*each.values()])
-        refuse_ignoring(calls, self.bench.arms)
+        self.notes = measure(calls, watch, bench)
+        self.add(first if bench.decide().alone or known is not None else [*each.values()])
+        refuse_ignoring(calls, bench.arms)
 
     def add(self, further: Sequence[Draw]) -> None:
         """Call the function with further draws."""
@@ -147,9 +143,9 @@ class _Run:
                 arms[arm], there[arm] = effects(before, self.calls(draw.value, arm)), draw
 
     def damage(self, task: Function | tuple[Function, Any]) -> None:
-        """Measure the control `damage`, if the claim holds by itself."""
+        """Measure the control `damage`, if the claim holds beside the others."""
         b, side = self.bench, 1 if self.bench.condition.low > -np.inf else -1
-        if self.alone:
+        if b.decide().beside_rivals:
             b.arms[DAMAGE], b.unable = damaged(self.calls, task, b.arms[b.main], side)
             b.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
 
@@ -157,23 +153,26 @@ class _Run:
         """Judge, with further draws as long as these may change the verdict; and note where others
         of a pool may. Raises: DataError (leaves-something)."""
         decided = self.bench.decide()
-        while not self.count and (further := [*self._beyond(self._short(decided))]):
+        while further := self._further(self._short(decided)):
             self.add(further)
             decided = self.bench.decide()
         self.watch.finish()
         open_ = self._open(decided) if decided.verdict.outcome == "holds" else {}
-        left = {d.control.name for d in self._beyond(dict.fromkeys(open_, 10**9))}
+        left = {d.control.name for d in self._further(dict.fromkeys(open_, 0))}
         data = [{"control": name, "share": f"{open_[name]:.0%}"} for name in open_ if name in left]
         self.notes += [Note("open", x) for x in data]
         return decided
 
     def _short(self, decided: Decided) -> dict[str, int]:
-        """By control how many draws there should be, if the claim may still hold: all of noise, and
-        as many again where exactly one satisfies the claim; more of a pool where that is open."""
-        tested, tries = decided.verdict.controls, self.thing.tries
+        """By control how many draws there should be, if the claim may still hold: those that are
+        asked for; or all of noise, and as many again where exactly one satisfies the claim, and
+        more of a pool where that is open."""
+        tested, tries = decided.verdict.controls, self.calls.thing.tries
         hits = {c.name: tested[c.name].satisfied for c in decided.case.h.controls if c.noise}
         if not decided.beside_rivals or max(hits.values(), default=0) > 1:
             return {}
+        if self.count:
+            return dict.fromkeys(tested, self.count)
         twice = tries >= DRAWS and all(tested[name].draws >= DRAWS for name in hits)
         wanted = {name: 2 * DRAWS if twice and n else tries for name, n in hits.items()}
         return wanted | dict.fromkeys(self._open(decided), MORE)
@@ -183,12 +182,9 @@ class _Run:
         chances = {c.name: decided.another(c) for c in decided.case.h.controls}
         return {name: chance for name, chance in chances.items() if chance > RARE}
 
-    def _beyond(self, wanted: Mapping[str, int]) -> Iterator[Draw]:
-        """The draws of these controls up to so many, without those that there are."""
+    def _further(self, wanted: Mapping[str, int]) -> list[Draw]:
+        """The draws that are missing of so many of each control, or one more for 0."""
         have = Counter(draw.control.name for draw in self.bench.draws.values())
-        most, at = max(wanted.values(), default=0), Counter[str]()
-        for draw in self.thing.draws(self.rows, most, [*wanted]) if wanted else ():
-            name = draw.control.name
-            at[name] += 1
-            if have[name] < at[name] <= wanted.get(name, 0):
-                yield draw
+        most = {name: n or have[name] + 1 for name, n in wanted.items()}
+        further = self.supply.further(lambda c: most.get(c.name, 0), have, max([*most.values(), 0]))
+        return [*further] if most else []

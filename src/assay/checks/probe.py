@@ -22,7 +22,7 @@ from assay.controls import vectors
 from assay.controls.table import TABLE
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
-from assay.verdicts.conditions import Condition, parse
+from assay.verdicts.conditions import Condition, column, parse
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rule import DRAWS, Control, Hypothesis, Sample, Verdict, judge
 
@@ -184,11 +184,13 @@ class _Bench:
         of = {m: (GROUP, x) for m, x in numbers.items()}
         data = xr.Dataset(of, {GROUP: self.groups})
         sample = self.condition.sample({arm: data}, [GROUP], arm)
-        is_one = len(self.condition.columns) == 1 and sample.cells.shape[1] == 1
-        _, times = np.unique(np.round(sample.cells, 10), return_counts=True)
-        if not is_one or 2 * times.max() < len(sample.cells):
+        x, whole = sample.cells, float(sample.cells.mean())
+        _, times = np.unique(np.round(x, 10), return_counts=True)
+        if column(self.condition.quantity) is None or 2 * times.max() < len(x):
             return sample
-        return replace(sample, cells=sample.cells.clip(0, 1), bounds=(0.0, 1.0))
+        lacks = 1 - x.clip(0, 1)  # as a whole as much as before
+        x = 1 - lacks * (1 - whole) / (lacks.mean() or 1.0)
+        return replace(sample, cells=x, bounds=(0.0, 1.0))
 
 
 def _notes(

@@ -3,6 +3,7 @@ and the part of each group in how well the scores tell the labels."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,12 +117,17 @@ def _learned(probe: Any, x: np.ndarray, labels: np.ndarray, train: np.ndarray) -
         if hasattr(made[0], "decision_function"):
             return np.array([fit.decision_function(x) for fit in made])
         return np.array([fit.predict_proba(x)[:, 1] - 0.5 for fit in made])
-    signs = np.where(labels, 1.0, -1.0)
-    try:
-        found = clone(probe).fit(x[train], signs[:, train].T).predict(x).reshape(len(x), -1).T
-    except ValueError:
-        found = np.array([clone(probe).fit(x[train], y[train]).predict(x) for y in signs])
-    return np.asarray(found + signs.mean(1, keepdims=True) - found.mean(1, keepdims=True))
+    signs, found = np.where(labels, 1.0, -1.0).T, None
+
+    def said(y: np.ndarray) -> np.ndarray:
+        return np.asarray(clone(probe).fit(x[train], y[train]).predict(x))
+
+    if len(labels) > 1:
+        with contextlib.suppress(ValueError):  # of an estimator that takes one target alone
+            found = said(signs)
+    if found is None:
+        found = np.column_stack([said(y) for y in signs.T])
+    return np.asarray((found - found.mean(0) + signs.mean(0)).T)
 
 
 def parts(
