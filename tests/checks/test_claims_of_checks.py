@@ -308,7 +308,7 @@ def test_idle_controls_of_counts_are_tests():
     def loud(text, prompts):
         return [int(p) * (2 if text == "be loud" else 1) for p in prompts]
 
-    result = ask(loud, "5 11 2 8 12 1 9 4 7 3 10 6".split(), "effect > 3", Text("be loud"))
+    result = ask(loud, ["5", "11", "2", "8", "12", "1", "9", "4", "7", "3", "10", "6"], "effect > 3", Text("be loud"))
     assert result.outcome == "holds" and "idle" not in codes(result)
     assert result.controls["words"].estimate == 0
 
