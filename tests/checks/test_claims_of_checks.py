@@ -96,7 +96,7 @@ def test_no_room_for_the_effect_leaves_it_undecided(before, holds):
         low = (0 if before == 0.125 else 1 - before if before == 0 else 0) if moves else before
         return [float([p["text"] for p in ROWS].index(p["text"]) < low * 24) for p in prompts]
 
-    result = ask(refuses, holds=holds) if before == 0.125 else ask(refuses, holds=holds)
+    result = ask(refuses, holds=holds)
     if before == 0.125:
         assert (result.outcome, result.verdict.reason) == ("undecided", "gate")
 
@@ -308,7 +308,12 @@ def test_idle_controls_of_counts_are_tests():
     def loud(text, prompts):
         return [int(p) * (2 if text == "be loud" else 1) for p in prompts]
 
-    result = ask(loud, ["5", "11", "2", "8", "12", "1", "9", "4", "7", "3", "10", "6"], "effect > 3", Text("be loud"))
+    result = ask(
+        loud,
+        ["5", "11", "2", "8", "12", "1", "9", "4", "7", "3", "10", "6"],
+        "effect > 3",
+        Text("be loud"),
+    )
     assert result.outcome == "holds" and "idle" not in codes(result)
     assert result.controls["words"].estimate == 0
 
