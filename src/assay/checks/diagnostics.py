@@ -4,7 +4,6 @@ number depends on the others in its call, and what changes nothing."""
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -151,22 +150,10 @@ def _company(bench: Bench, name: str, parts: Sequence[Part], jitter: float) -> l
     if bench.reads(name) and all((x[c] == x[c][0]).all() for x in calls for c in both):
         message = f"{name} is one number for the whole call; return one for each prompt"
         raise DataError("one-for-all", message)
-    whole = all((numbers[c] % 1 == 0).all() for c in both)
-    read = bench.read & {*moved}
-    shift = max((_shift(d, whole=whole) for c in read for d in moved[c]), default=0.0)
-    code = "batch-decides" if 2 * shift > abs(np.nanmean(numbers[name])) else "batch"
+    shifts = [np.nan_to_num(abs(d)).mean() for c in bench.read & {*moved} for d in moved[c]]
+    decides = 2 * max(shifts, default=0.0) > abs(np.nanmean(numbers[name]))
+    code = "batch-decides" if decides else "batch"
     return [Note(code, {"name": name, "by": f"{most:.3g}"})]
-
-
-def _shift(moved: np.ndarray, *, whole: bool) -> float:
-    """By how much prompts move on average; of whole numbers, which may be drawn anew in each call,
-    by how much their mean does beyond two standard errors."""
-    moved = moved[np.isfinite(moved)]
-    if not moved.size or (whole and len(moved) < SOME - FEWEST):
-        return 0.0
-    if not whole:
-        return float(np.abs(moved).mean())
-    return max(0.0, abs(float(moved.mean())) - 2 * float(moved.std()) / math.sqrt(len(moved)))
 
 
 # ---- what changes nothing ------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import special
 
 from assay.checks.calls import NONE
 from assay.checks.rows import ENDS, Numbers, Prompts, effects
@@ -18,8 +17,6 @@ from assay.verdicts.conditions import Condition, column
 from assay.verdicts.rule import Control, Hypothesis, Sample, Verdict, interval, judge, judge_arm
 
 DAMAGE = "damage"
-LEAST = 3
-"""So many rivals of a pool say how much others differ."""
 Range = tuple[float, float]
 
 
@@ -47,20 +44,6 @@ class Decided:
         """Whether the claim holds but for controls of noise."""
         rivals = tuple(c for c in self.case.h.controls if not c.noise)
         return judge(replace(self.case.h, controls=rivals), self.samples).outcome == "holds"
-
-    def another(self, control: Control) -> float:
-        """How probable it is that another rival of the pool satisfies the claim.
-
-        Formula: P(m + s √(1 + 1/n) t in the range), with the mean m and standard deviation s of n
-        rivals, less their errors, and Student's t with n - 1 degrees of freedom.
-        """
-        found, h = [interval(self.samples[arm]) for arm in control.arms], self.case.h
-        if control.noise or len(found) < LEAST or not all(i.defined for i in found):
-            return 0.0
-        x, errors = np.array([[i.estimate, i.variance] for i in found]).T
-        spread = max(x.var(ddof=1) - errors.mean(), 1e-300) * (1 + 1 / len(x))
-        t = (np.array([h.low, h.high]) - x.mean()) / math.sqrt(spread)
-        return float(np.diff(special.stdtr(len(x) - 1, t))[0])
 
 
 @dataclass(eq=False)

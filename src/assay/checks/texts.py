@@ -19,22 +19,28 @@ Columns = tuple[list[str], np.ndarray]
 
 def readers(texts: Sequence[str]) -> dict[str, Columns]:
     """By control what it counts in each text."""
-    least = min(max(2, int(np.ceil(LEAST * len(texts)))), len(texts))
     words = CountVectorizer(token_pattern=WORD).build_analyzer()
-    counters = {
-        "bag": CountVectorizer(token_pattern=WORD, min_df=least),
-        "places": CountVectorizer(analyzer=lambda text: _places(words(text)), min_df=least),
-        "spelling": CountVectorizer(analyzer=_spelling, min_df=least),
-        "pairs": CountVectorizer(token_pattern=WORD, ngram_range=(2, 2), min_df=least),
+    analyzers = {
+        "bag": words,
+        "places": lambda text: _places(words(text)),
+        "spelling": lambda text: [
+            *text,
+            *(f"-{word[-2:]}" for word in text.split()),
+            *_kinds(text),
+        ],
+        "pairs": lambda text: [
+            " ".join(x) for x in zip(["^", *words(text)], [*words(text), "$"], strict=True)
+        ],
     }
     sizes = np.array([[len(text), len(words(text))] for text in texts], float)
-    found = {"lengths": (["characters", "words"], np.hstack([sizes, np.log1p(sizes)]))}
-    for control, counter in counters.items():
-        try:
-            counts = counter.fit_transform(texts).toarray().astype(float)
-        except ValueError:  # nothing is in enough texts
-            continue
-        found[control] = [*counter.get_feature_names_out()], counts
+    names = ["characters", "words", "log of characters", "log of words"]
+    found = {"lengths": (names, np.hstack([sizes, np.log1p(sizes)]))}
+    for control, analyzer in analyzers.items():
+        counter = CountVectorizer(analyzer=analyzer)
+        counts = counter.fit_transform(texts).toarray().astype(float)
+        kept = (counts > 0).sum(0) >= max(2, LEAST * len(texts))
+        if kept.any():
+            found[control] = [*counter.get_feature_names_out()[kept]], counts[:, kept]
     return found
 
 
@@ -44,17 +50,16 @@ def _places(words: Sequence[str]) -> list[str]:
     return first + [f"{w} at {-k}" for k, w in enumerate(words[: -FROM_EACH_END - 1 : -1], 1)]
 
 
-def _spelling(text: str) -> list[str]:
-    """Characters, their kinds, and the last two letters of words."""
+def _kinds(text: str) -> list[str]:
+    """Kinds of characters."""
     kinds = {"a capital": str.isupper, "a digit": str.isdigit}
-    ends = [f"-{word[-2:]}" for word in text.split() if len(word) > 2]
-    return [*text, *ends, *(kind for kind, of in kinds.items() for c in text if of(c))]
+    return [kind for kind, of in kinds.items() for c in text if of(c)]
 
 
 def telling(columns: Columns, y: np.ndarray) -> tuple[str, float]:
     """The one thing that tells the labels best by itself, and its AUROC."""
     names, x = columns
-    ranks, n = stats.rankdata(x[:, : len(names)], axis=0), int(y.sum())
+    ranks, n = stats.rankdata(x, axis=0), int(y.sum())
     aurocs = (ranks[y].mean(0) - (n + 1) / 2) / (len(y) - n)
     best = int(np.abs(aurocs - 0.5).argmax())
     return names[best], float(max(aurocs[best], 1 - aurocs[best]))
