@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn import metrics
 
 from assay.errors import ClaimError
+from assay.verdicts import reading
 from assay.verdicts.conditions import parse
 from assay.verdicts.rule import compiled, interval
 
@@ -34,7 +35,7 @@ def flat(**columns):
 
 def read(text, arms, units=("unit",), main="a", swap=None, functions=None):
     arms = arms if isinstance(arms, dict) else {main: arms}
-    return parse(text, functions).sample(arms, units, main, swap)
+    return reading.sample(parse(text, functions), arms, units, main, swap)
 
 
 def estimate(text, arms, **options):

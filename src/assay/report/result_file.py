@@ -119,7 +119,7 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     parts = {}
     for name, array in arrays.items():
         with io.BytesIO() as buffer:
-            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            np.lib.format.write_array(buffer, array)
             parts[f"{name}.npy"] = buffer.getvalue()
     return _zip(parts)
 
@@ -159,7 +159,7 @@ def read(path: str | Path) -> Contents:
         said = json.loads(files["result.json"])
         with zipfile.ZipFile(io.BytesIO(files["rows.npz"])) as z:
             _check_size(z, path)
-        with np.load(io.BytesIO(files["rows.npz"]), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(files["rows.npz"])) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except StoreError:
         raise

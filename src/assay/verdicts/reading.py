@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
@@ -250,3 +250,15 @@ def _cells(
         for y in cells.T[:k]:
             x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
     return cells, {u: x.ravel()[kept] for u, x in zip(grid.units, places, strict=True)}, formula
+
+
+def sample(
+    condition: Condition,
+    arms: Mapping[str, xr.Dataset],
+    units: Sequence[str],
+    main: str,
+    swap: Mapping[str, str] | None = None,
+) -> Sample:
+    """The numbers that decide a condition, with other arms in the places that `swap` names."""
+    grid = Grid(arms, main, swap or {}, tuple(units), condition.over)
+    return Reading(condition, grid).sample()
