@@ -219,7 +219,8 @@ def missing(case: Case) -> Note | None:
     """
     cell = [*case.units, *case.dims, "arm"]
     rows = case.levels.drop_duplicates(cell).set_index(cell)[[*case.numbers]]
-    if not case.has_own_units(case.levels):  # what is not there is missing
+    levelled = case.levels[[*case.dims]].notna().all(axis=None)  # an arm may have none
+    if levelled and not case.has_own_units(case.levels):  # what is not there is missing
         rows = rows.unstack("arm").stack("arm", future_stack=True)
     gone = int(rows.isna().any(axis=1).sum())
     if not gone:
