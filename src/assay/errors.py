@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import ClassVar
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """A text on one line, with nothing in it that a terminal would obey."""
     words = " ".join(text.split())
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
@@ -26,7 +26,7 @@ class AssayError(Exception):
 
     def __init__(self, code: str, message: str, at: str = "") -> None:
         super().__init__(code, message, at)
-        self.code, self.message, self.at = code, _line(message), _line(at)
+        self.code, self.message, self.at = code, line(message), line(at)
 
     def __str__(self) -> str:
         where = f"{self.at}: " if self.at else ""

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
 from assay.core.descent import descent
 from assay.core.fit import Group, Trained, fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
+from assay.train import rng
 from killed import Killed, dies_at
 
 

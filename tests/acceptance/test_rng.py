@@ -4,7 +4,7 @@ says."""
 import numpy as np
 import pytest
 
-from assay.core import rng
+from assay.train import rng
 
 DRAWS = {
     "normal": lambda seeds, stream, i: rng.normal(seeds, stream, i, (50,)),

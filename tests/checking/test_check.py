@@ -338,8 +338,8 @@ def test_a_task_that_the_model_cannot_do_is_no_test_of_damage(lead):
 @pytest.mark.parametrize(
     ("thing", "why"),
     [
-        ({"text": "be"}, "'words': the text 'be' has one word"),
-        ({"text": "be be"}, "'words': the text 'be be' has no two different words"),
+        ({"text": "be"}, "'words': the words of 'be' cannot"),
+        ({"text": "be be"}, "'words': the words of 'be be' cannot"),
         ({"latents": [1, 2], "of": 3}, "'other latents': of= leaves 1 to choose from, and 2"),
         ({"layer": 0, "others": 1}, "'other layer': the model has 1 layer"),
         ({"source": ["s"] * 24}, "'unrelated': all rows are the same"),

@@ -19,6 +19,7 @@ LEAST = {
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
+    "families": "--tables 1 --only templates",
     "gpu": "--device pretend --least --minutes 30",
     "grokking": "1",
     "draws": "--worlds 1",
@@ -34,7 +35,7 @@ LEAST = {
     "studies": "--study small.toml --change 0.1 0.2 --at-once 2 --small 2 --steps 5",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
-    "verdicts": "--claims dictionaries --only longer_explanations --draws 1",
+    "truth": "--claims dictionaries --only longer_explanations",
 }
 """Benchmark → its words at the least size."""
 SMALL = """question = "How many features are represented?"

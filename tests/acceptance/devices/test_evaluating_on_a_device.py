@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import tiny_models
-from assay.core import rng
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.evaluation.evaluating import evaluate
+from assay.train import rng
 
 D, F, SITE = 24, 16, "blocks.1.hook_resid_pre"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.controls.table import BAG, LENGTHS, PAIRS, PLACES, SPELLING, Control
+from assay.ask.near import BAG, LENGTHS, PAIRS, PLACES, SPELLING, Control
 from assay.core.heavy import scipy
 
 FROM_EACH_END = 8
