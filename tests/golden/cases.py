@@ -238,9 +238,9 @@ EVALUATE = (
     "assay evaluate small-sae --model smollm2 --text docs "
     "--tokens 6000 --ablation-tokens 1500 --out report"
 )
-LONG = ("sparse", "capitals", "lied")
-"""Studies that take much longer than the others and have no file; examples/capitals.toml has one."""
-FILES = [p for p in sorted((ROOT / "examples").glob("*.toml")) if p.stem != "sparse"]
+LONG = ("capitals", "lied",)
+"""Studies of studies/asking that take much longer than the others and have no file."""
+FILES = sorted((ROOT / "examples").glob("*.toml"))
 TEXTS = [p for p in sorted((ROOT / "studies/asking").glob("*.toml")) if p.stem not in LONG]
 REPLICATED = ("middle-places", "copy-suppression-damage")
 CASES = {
