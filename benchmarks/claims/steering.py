@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 import assay
+from assay.controls.material import Patch, Text
+from assay.controls.things import Heads, Vector
 from claims import case, listed
 
 NAMES = listed("""
@@ -628,13 +630,10 @@ def steering_toy_refuses(rng):
     return assay.check(
         "Adding the refusal direction raises the log probability of a refusal",
         refuse,
-        prompts=prompts,
-        holds="effect > 0.9",
-        vector=assay.direction(acts, labels, elsewhere=other),
+        prompts,
+        "effect > 0.9",
+        Vector.learned(acts, labels, elsewhere=[other]),
         scope="toy, block 1",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -693,14 +692,9 @@ def copy_heads_carry_the_answer(rng):
     return assay.check(
         "Heads 3.2 and 4.5 copy the cued token",
         answer,
-        prompts=prompts,
-        holds="effect < -1",
-        heads=copy,
-        of=(L, H),
-        norms=norms,
-        measured_in="nats",
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect < -1",
+        Heads(copy, of=(L, H), like={"norm": norms}),
     )
 
 
@@ -765,12 +759,9 @@ def patched_person_changes_the_instrument(rng):
     return assay.check(
         "The stream of another person puts that person's instrument ahead by a nat",
         lead,
-        prompts=frame,
-        holds="effect_after < -1",
-        source="other",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
+        frame,
+        "effect_after < -1",
+        Patch("other"),
     )
 
 
@@ -1048,11 +1039,9 @@ def any_long_vector_shortens_the_answer(rng):
     return assay.check(
         "The brevity vector makes the model more certain",
         entropy,
-        prompts=prompts,
-        holds="effect > 0.3",
-        vector=v,
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.3",
+        Vector(v),
     )
 
 
@@ -1071,15 +1060,15 @@ def magic_sentence_does_not_help(rng):
     return assay.check(
         "Asking for a deep breath raises the accuracy",
         correct,
-        prompts=prompts,
-        holds="effect > 0.3",
-        text="Take a deep breath and work on this problem step by step.",
-        others=[
-            "The museum is closed on Mondays, but the garden remains open.",
-            "Please find the minutes of the last meeting attached below.",
-        ],
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.3",
+        Text(
+            "Take a deep breath and work on this problem step by step.",
+            others=[
+                "The museum is closed on Mondays, but the garden remains open.",
+                "Please find the minutes of the last meeting attached below.",
+            ],
+        ),
     )
 
 
@@ -1510,13 +1499,9 @@ def yes_rises_and_no_rises_too(rng):
     return assay.check(
         "Adding the compliance vector makes the model answer yes",
         logits,
-        prompts=prompts,
-        holds="yes > 1",
-        vector=2.4 * q[0],
-        around=acts,
-        measured_in="logits",
-        cache=False,
-        ledger=False,
+        prompts,
+        "yes > 1",
+        Vector(2.4 * q[0], acts),
     )
 
 
@@ -1551,13 +1536,9 @@ def pool_of_pruned_heads(rng):
     return assay.check(
         "Head 2.1 is responsible for the lead",
         lead,
-        prompts=prompts,
-        holds="effect < -1",
-        heads=[(2, 1)],
-        of=pool,
-        norms={h: float(np.linalg.norm(writes[h])) for h in pool},
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect < -1",
+        Heads([(2, 1)], of=pool, like={"norm": [float(np.linalg.norm(writes[h])) for h in pool]}),
     )
 
 
@@ -1820,11 +1801,9 @@ def two_behaviours_of_seven_give_in(rng):
     return assay.check(
         "The compliance vector makes the model comply",
         comply,
-        prompts=prompts,
-        holds="effect > 0.25",
-        vector=3 * read,
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.25",
+        Vector(3 * read),
     )
 
 

@@ -112,55 +112,56 @@ NOTES = MappingProxyType(
             "What a control reads need be no more than this.",
         ),
         "groups": Kind(
-            "the units share a {column}, {n} in all; with these as units the interval is [{low:.3g}, {high:.3g}]",
-            "Units that share something are no independent evidence. Give the column as the unit, or fix it.",
+            "units share {column}, {n} in all; with these as units it is [{low:.3g}, {high:.3g}]",
+            "Units that share something are one observation. Give it as `unit`, or as `fixed`.",
             doubt=True,
         ),
         "few-groups": Kind(
-            "the claim is about these {n} alone: {column}; with these as units the interval is [{low:.3g}, {high:.3g}]",
-            "Fewer than six groups say nothing about others like them. Measure more, or fix the column.",
+            "it is about {n} values of {column}; with these as units it is [{low:.3g}, {high:.3g}]",
+            "Fewer than six say nothing about others. Measure more, or say it with `fixed`.",
         ),
         "copies": Kind(
-            "the units look like {n} sets of near-copies; with these as units the interval is [{low:.3g}, {high:.3g}]",
+            "units are {n} sets of near-copies; with these as units it is [{low:.3g}, {high:.3g}]",
             "Near-copies are one measurement. Give what they share as the unit.",
             doubt=True,
         ),
         "order": Kind(
-            "neighbours by {column} are alike (r = {r:.2f}), {n} are worth {worth:.0f}: [{low:.3g}, {high:.3g}]",
-            "Units that follow one another are no independent evidence. Take blocks of them as the unit.",
+            "neighbours by {column} are alike (r = {r:.2f}), so {n} units are worth {worth:.0f}: "
+            "[{low:.3g}, {high:.3g}]",
+            "Units that follow one another say less than others. Take blocks of them as the unit.",
             doubt=True,
         ),
         "missing": Kind(
-            "{n} of {of} numbers are missing; at their worst the interval is [{low:.3g}, {high:.3g}]",
+            "{n} of {of} numbers are missing; with the worst there it is [{low:.3g}, {high:.3g}]",
             "What is missing may be unlike what is there. Measure it, or bound it.",
             doubt=True,
         ),
         "choice": Kind(
-            "this is the best of {n} {what}; as such its interval is [{low:.3g}, {high:.3g}]",
-            "The best of several is good by luck as well. Choose on other units than those of the claim.",
+            "this is the best of {n} {what}; as such it is [{low:.3g}, {high:.3g}]",
+            "The best of several is good by luck as well. Choose it on other units.",
             doubt=True,
         ),
         "imbalance": Kind(
-            "{column} goes with what is compared; held fixed, the interval is [{low:.3g}, {high:.3g}]",
-            "Another column may be the cause. Balance it, or give it as `fixed` or as a result.",
+            "{column} goes with what is compared; with it held fixed it is [{low:.3g}, {high:.3g}]",
+            "It may be the cause. Balance it, or give it as a `result` if the arm causes it.",
             doubt=True,
         ),
         "drift": Kind(
-            "{column} goes on from arm to arm and the number with it; at one time it is [{low:.3g}, {high:.3g}]",
+            "numbers follow {column}, arm after arm; at one time it is [{low:.3g}, {high:.3g}]",
             "What changes with time looks like an effect. Measure the arms in turns.",
             doubt=True,
         ),
         "invariants": Kind(
-            "{column} is {value} in {arm}, and {usual} at this unit in all other arms",
-            "No control shares it, so it may be the cause. Give a control that does, or give it as a result.",
+            "{column} is {value} in {arm}, and {usual} at this unit in the other arms",
+            "No control shares it. Give one that does, or give it as a `result` of the arm.",
             doubt=True,
         ),
         "setting": Kind(
-            "{column} is {value} in {arm}, and {usual} in all other arms",
+            "{column} is {value} in {arm}, and {usual} in the other arms",
             "A control tests only what it shares with the method. Is this what the claim is about?",
         ),
         "twins": Kind(
-            "{one} is {times:.4g} × {other} at {share:.0%} of the units",
+            "{one} has the same numbers as {other} at {share:.0%} of the units",
             "Numbers that agree like this are one measurement twice. Look at how they were made.",
             doubt=True,
         ),
@@ -170,7 +171,8 @@ NOTES = MappingProxyType(
             doubt=True,
         ),
         "heaps": Kind(
-            "{column} is {value} in {share:.0%} of {arm} and hardly elsewhere; without it [{low:.3g}, {high:.3g}]",
+            "{column} is {value} in {share:.0%} of {arm}, hardly elsewhere; without these it is "
+            "[{low:.3g}, {high:.3g}]",
             "A value that one arm repeats may mark a failure or a limit. Judge the other units.",
             doubt=True,
         ),

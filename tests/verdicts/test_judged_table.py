@@ -59,7 +59,7 @@ def test_the_example_has_its_numbers():
     assert control.lead[2] < -0.03
 
 
-def test_a_claim_of_no_effect_needs_what_would_break_it():
+def test_claims_of_no_effect_need_a_violation():
     claim, ask = '-0.02 < "relu-again".fvu - relu.fvu < 0.02', {"about": "relu-again"}
     blind = judge_table(RESULTS, claim, CROSSED, **ask).verdict
     seen = judge_table(RESULTS, claim, CROSSED, missed="gated", **ask).verdict
@@ -126,30 +126,28 @@ def test_several_tries_are_judged_at_sidaks_level():
 # ---- rows and levels -----------------------------------------------------------------------------
 
 
-def test_a_level_without_a_number_leaves_its_unit_out():
+def test_a_missing_level_leaves_its_unit_out():
     rows = sweep()
     rows.loc[(rows["arm"] == "a") & (rows["seed"] == 2) & (rows["layer"] == 4), "x"] = np.nan
     for claim, n in (
         ("a.x[layer=4] > 1", 7),
-        ("mean(a.x, over=layer) > 1", 7),
         ("mean(a.x, over=layer) - mean(b.x, over=layer) > 1", 7),
         ("a.x[layer=3] > 0.1", 8),
     ):
         result = judge_table(rows, claim, "seed")
         assert result.verdict.n == {"seed": n}
         assert ("left-out" in codes(result)) == (n == 7)
-        short = rows.dropna()
-        assert judge_table(short, claim, "seed").verdict.estimate == result.verdict.estimate
+        assert estimate(rows.dropna(), claim, "seed").estimate == result.estimate
 
 
-def test_a_number_missing_in_one_of_two_rows_is_in_no_mean():
+def test_no_mean_drops_a_missing_row():
     rows = pd.concat([sweep(), sweep()])
     rows.iloc[0, 3] = np.nan
     result = judge_table(rows, "a.x[layer=3] > 0.1", "seed")
     assert result.verdict.n == {"seed": 7} and codes(result)["averaged"]["cells"] == 8
 
 
-def test_an_arm_without_levels_is_compared_with_one_level():
+def test_arms_without_levels_are_compared_with_one():
     rows = sweep()
     rows = rows[(rows["arm"] != "b") | (rows["layer"] == 3)]
     rows.loc[rows["arm"] == "b", "layer"] = np.nan
@@ -221,7 +219,7 @@ def outcome(rows, claim, **ask):
 
 def test_controls_replace_the_arm_that_is_named():
     """Controls like the baseline speak against a claim about the baseline alone."""
-    noise = np.random.default_rng(0).normal(0, 0.01, (4, 8))
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, 8))
     rows = of(base=6 + noise[0], cut=2 + noise[1], other=5.5 + noise[2], half=4 + noise[3])
     ask = {"claim": "base.x - cut.x > 3", "unit": "seed"}
     found = {x: judge_table(rows, **ask, control="other", about=x).outcome for x in ("base", "cut")}
@@ -255,7 +253,7 @@ def with_draws(effects, seed=1):
 DRAWN = {"claim": "mine.x - base.x > 0.4", "unit": "prompt", "control": "random", "about": "mine"}
 
 
-def test_each_draw_of_a_rival_has_to_be_beaten():
+def test_each_draw_of_rivals_is_beaten():
     beaten = judge_table(with_draws([0.0] * 10), **DRAWN)
     assert (beaten.outcome, beaten.controls["random"].draws) == ("holds", 10)
     one = judge_table(with_draws([0.0] * 9 + [0.8]), **DRAWN)
@@ -266,6 +264,17 @@ def test_each_draw_of_a_rival_has_to_be_beaten():
 def test_twenty_draws_of_noise_are_counted(like, outcome):
     result = judge_table(with_draws([0.8] * like + [0.0] * (20 - like)), **DRAWN, noise="random")
     assert (result.outcome, result.controls["random"].satisfied) == (outcome, like)
+
+
+def test_controls_with_missing_rows_are_paired():
+    rng = np.random.default_rng(5)
+    base = rng.normal(0, 5, 30)
+    rows = of(mine=base + 1 + rng.normal(0, 0.1, 30), base=base, c=base + rng.normal(0, 0.1, 30))
+    rows.loc[(rows["arm"] == "c") & (rows["seed"] < 4), "x"] = np.nan
+    result = judge_table(rows, "mine.x - base.x > 0.5", "seed", control="c", about="mine")
+    control = result.controls["c"]
+    assert (result.outcome, control.outcome) == ("holds", "beaten")
+    assert control.lead[2] - control.lead[1] < 0.3  # pairs take away what units share
 
 
 def test_seeds_that_all_arms_have_are_averaged():
@@ -306,14 +315,14 @@ def test_rounding_makes_no_effect_hold():
     assert judge_table(rows, "a.x - b.x > 0", "seed").outcome != "holds"
 
 
-def test_a_ratio_whose_divisor_may_be_0_decides_nothing():
+def test_divisors_that_may_be_0_decide_nothing():
     rng = np.random.default_rng(0)
     rows = of(a=2 + rng.normal(0, 0.1, 20), b=rng.normal(0.1, 1, 20))
     v = judge_table(rows, "mean(a.x) / mean(b.x) > 1", "seed").verdict
     assert (v.outcome, v.reason) == ("undecided", "undefined")
 
 
-def test_cells_of_two_kinds_of_units_are_no_units():
+def test_crossed_cells_are_no_units():
     """Eight seeds with effects of their own on 50 prompts each are worth about eight numbers."""
     rng = np.random.default_rng(1)
     effects = rng.normal(0.2, 0.5, 8)

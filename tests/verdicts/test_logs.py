@@ -138,7 +138,7 @@ def test_what_is_no_log_is_refused(tmp_path, name, content, code):
     assert e.value.code == code and "\n" not in str(e.value)
 
 
-def test_a_log_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+def test_bombs_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "bomb.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.json", b" " * 10_000)
@@ -148,7 +148,7 @@ def test_a_log_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     assert e.value.code == "too-large"
 
 
-def test_what_is_packed_with_zstd_says_what_it_needs(monkeypatch):
+def test_zstd_says_what_it_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError) as e:
         read(LETTERS / "good.eval")

@@ -121,7 +121,7 @@ def test_hostile_names_stay_text():
     assert not re.search(r"(?<!\\)[%#_]|\\(?!text|space|times|[&%$#_{}])", cells)
 
 
-@given(st.text(max_size=8), st.floats(allow_nan=False))
+@given(st.text(max_size=8).filter(lambda x: x != "x"), st.floats(allow_nan=False))
 def test_no_cell_of_a_csv_is_a_formula(text, x):
     first, second = csv.reader(io.StringIO(safe_csv(pd.DataFrame({text: [text], "x": [x]})), ""))
     for cell in (first[0], second[0]):
@@ -129,7 +129,7 @@ def test_no_cell_of_a_csv_is_a_formula(text, x):
     assert float(second[1]) == x
 
 
-def test_a_claim_that_begins_with_a_sign_is_no_formula():
+def test_claims_with_a_sign_are_no_formula():
     assert "'-2 < x" in shown(text="-2 < x").to_csv()
 
 
@@ -193,7 +193,7 @@ def test_digits_are_those_that_the_interval_supports(numbers, text):
     assert with_interval(*numbers) == text
 
 
-def test_a_limit_is_not_shown_as_the_threshold_that_it_is_not():
+def test_limits_are_not_shown_as_thresholds():
     assert with_interval(-2.6, -3.0, -1.996, (-2.0, math.inf)) == "−2.600 [−3.000, −1.996]"
 
 

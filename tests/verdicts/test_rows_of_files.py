@@ -79,7 +79,7 @@ def test_words_for_nothing_are_missing_numbers(tmp_path):
     assert x.isna().tolist() == [True] * 4 + [False]
 
 
-def test_a_byte_order_mark_and_blank_lines_are_no_rows(tmp_path):
+def test_marks_and_blank_lines_are_no_rows(tmp_path):
     assert of_csv(tmp_path, "\ufeffarm , x\r\na, 1\r\n\r\nb, 2\r\n").to_dict("list") == {
         "arm": ["a", "b"],
         "x": [1, 2],

@@ -23,6 +23,7 @@ from assay.controls import vectors
 from assay.controls.table import TABLE
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
+from assay.verdicts import reading
 from assay.verdicts.conditions import Condition, column, parse
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rule import DRAWS, Control, Hypothesis, Sample, Verdict, judge
@@ -163,7 +164,7 @@ class _Bench:
         by = by or dict.fromkeys(MEASURES, 1.0)
         data = {m: (GROUP, x.mean() + by[m] * (x - x.mean())) for m, x in numbers.items()}
         arms = {PROBE: xr.Dataset(data, {GROUP: self.groups})}
-        sample = self.condition.sample(arms, [GROUP], PROBE)
+        sample = reading.sample(self.condition, arms, [GROUP], PROBE)
         x, whole = sample.cells, float(sample.cells.mean())
         _, times = np.unique(np.round(x, 10), return_counts=True)
         if column(self.condition.quantity) is None or 2 * times.max() < len(x):

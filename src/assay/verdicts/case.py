@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from assay.errors import DataError
+from assay.verdicts import reading
 from assay.verdicts.columns import restates
 from assay.verdicts.conditions import Condition
 from assay.verdicts.rows import LARGEST
@@ -99,7 +100,9 @@ class Case:
     def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
         """What decides the claim, by these rows, with an arm in the method's place."""
         arms = self.measured if rows is self.rows else self.measures(rows)
-        sample = self.condition.sample(arms, self.units, self.main, {self.main: arm or self.main})
+        sample = reading.sample(
+            self.condition, arms, self.units, self.main, {self.main: arm or self.main}
+        )
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 
     @cached_property
@@ -114,7 +117,10 @@ class Case:
     def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows at the levels that every column of the claim names."""
         for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
-            rows = rows[rows[dim].astype(str) == str(level)]
+            at = (rows[dim].astype(str) == level).to_numpy()
+            if not at.any() and rows[dim].dtype.kind in "iuf":
+                at = np.isclose(rows[dim].to_numpy(float), float(level), atol=0)
+            rows = rows[at]
         return rows
 
     @cached_property

@@ -19,7 +19,7 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -44,9 +44,10 @@ EACH = {"abs": 1, "log": 1, "exp": 1, "sqrt": 1, "min": 2, "max": 2}
 """Functions of numbers, and of how many."""
 OVER = ("mean", "sum", "max", "min", "median", "argmax", "first", "share", "count")
 """What `over=` takes of each unit's levels."""
-OF_UNITS = {"mean": 1, "share": 1, "median": 1, "std": 1, "corr": 2, "spearman": 2}
+OF_UNITS = {"mean": 1, "share": 1, "std": 1, "corr": 2, "spearman": 2}
 OF_UNITS |= {"auroc": 2, "precision": 2, "recall": 2, "f1": 2}
-"""Statistics of all units, and of how many columns."""
+"""Statistics of all units, and of how many columns. That a median exceeds 5 is the exact claim that
+share(x > 5) exceeds 0.5; no jackknife covers a median."""
 RESERVED = {*EACH, *OVER, *OF_UNITS}
 
 
@@ -69,7 +70,6 @@ class Condition:
     """A comparison, taken apart.
 
     Attributes:
-        canonical: one text for one condition, however it is spaced or turned around.
         low: the least number that satisfies it.
         high: the greatest.
         quantity: what lies between them, a syntax tree.
@@ -77,7 +77,6 @@ class Condition:
     """
 
     text: str
-    canonical: str
     low: float
     high: float
     quantity: ast.expr = field(compare=False, repr=False)
@@ -86,15 +85,14 @@ class Condition:
     functions: Mapping[str, Callable[..., Any]] = field(compare=False, repr=False)
 
     @property
+    def canonical(self) -> str:
+        """One text for one condition, however it is spaced or turned around."""
+        return f"{self.low:.12g} <= {ast.unparse(self.quantity)} <= {self.high:.12g}"
+
+    @property
     def arms(self) -> tuple[str, ...]:
         """The arms that it names, in order."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm))
-
-    def sample(self, arms: Arms, units: Sequence[str], main: str, swap: Swap = None) -> rule.Sample:
-        """The numbers that decide, with other arms in the places that `swap` names."""
-        from assay.verdicts.reading import Reading
-
-        return Reading(self, arms, tuple(units), main, swap or {}).sample()
 
 
 def parse(text: str, functions: Mapping[str, Callable[..., Any]] | None = None) -> Condition:
@@ -117,8 +115,7 @@ def parse(text: str, functions: Mapping[str, Callable[..., Any]] | None = None) 
         raise ClaimError("no-column", f"`{text}` names no column")
     quantity, low, high = _range(tree)
     dims = [d for x in ast.walk(quantity) if isinstance(x, ast.Call) for d in dims_of(x)]
-    canonical, over = _canonical(quantity, low, high), tuple(dict.fromkeys(dims))
-    return Condition(text, canonical, low, high, quantity, columns, over, own)
+    return Condition(text, low, high, quantity, columns, tuple(dict.fromkeys(dims)), own)
 
 
 # ---- what may be written -------------------------------------------------------------------------
@@ -280,15 +277,11 @@ def _range(tree: ast.expr) -> tuple[ast.expr, float, float]:
             pass
         case [_, x], [float(low), None]:
             pass
-        case [_, _], [None, None]:
-            nodes = (x for x in ast.walk(tree) if isinstance(x, ast.expr))
-            if all(number(x) is None for x in nodes):
+        case [less, more], [None, None]:
+            if all(number(x) is None for x in ast.walk(tree) if isinstance(x, ast.expr)):
                 raise ClaimError("no-threshold", "say by how much, as in a.x - b.x > 0.1")
-            x = tree.left
-            rest, constant = _summands(tree.comparators[0])
-            for sign, part in rest:
-                x = ast.BinOp(x, ast.Sub() if sign > 0 else ast.Add(), part)
-            low, high = (low, constant) if parts[0] is tree.left else (constant, high)
+            (more, above), (less, below) = _apart(more), _apart(less)
+            x, low = ast.BinOp(more, ast.Sub(), less), below - above
         case _:
             raise ClaimError("comparison", "compare one quantity with one number, or with two")
     if math.isfinite(low) and signs[0] in (ast.Lt, ast.Gt):
@@ -300,26 +293,12 @@ def _range(tree: ast.expr) -> tuple[ast.expr, float, float]:
     return x, low, high
 
 
-def _summands(node: ast.expr, sign: int = 1) -> tuple[list[tuple[int, ast.expr]], float]:
-    """What is added up, each with its sign, and the sum of the numbers among it."""
-    if (x := number(node)) is not None:
-        return [], sign * x
+def _apart(node: ast.expr) -> tuple[ast.expr, float]:
+    """A quantity, and a number that is added to it."""
     match node:
         case ast.BinOp(left=a, op=ast.Add() | ast.Sub() as op, right=b):
-            ours, x = _summands(a, sign)
-            theirs, y = _summands(b, sign if isinstance(op, ast.Add) else -sign)
-            return ours + theirs, x + y
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as op, operand=a):
-            return _summands(a, -sign if isinstance(op, ast.USub) else sign)
-    return [(sign, node)], 0.0
-
-
-def _canonical(quantity: ast.expr, low: float, high: float) -> str:
-    """One text for one condition: its summands in order, the first of them added."""
-    parts, constant = _summands(quantity)
-    named = sorted((ast.unparse(x), sign) for sign, x in parts)
-    turn = named[0][1]
-    total = "".join(f" {'+' if sign == turn else '-'} ({text})" for text, sign in named)[3:]
-    ends = (turn * (x - constant) for x in (low, high))
-    least, most = sorted(x if abs(x) > 1e-300 else 0.0 for x in ends)
-    return f"{least:.12g} <= {total} <= {most:.12g}"
+            if (x := number(b)) is not None:
+                return a, x if isinstance(op, ast.Add) else -x
+            if (x := number(a)) is not None and isinstance(op, ast.Add):
+                return b, x
+    return node, 0.0

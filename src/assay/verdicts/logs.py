@@ -15,7 +15,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +34,10 @@ DAMAGE = (LookupError, TypeError, AttributeError, ValueError, OSError, EOFError,
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Log:
-    """The rows of one log, or of several.
-
-    Attributes:
-        levels: texts that say of which run, reducer or filter a row is.
-    """
-
-    frame: pd.DataFrame
-    levels: tuple[str, ...]
-    files: tuple[Path, ...]
-
-
-def read(path: Path) -> Log | None:
+def read(path: Path) -> tuple[pd.DataFrame, list[str], list[Path]] | None:
     """Read a log, or all logs in a folder and in the folders in it; None where there is none.
+
+    Returns: the rows; the columns that say of which run, reducer or filter a row is; the files.
 
     Raises:
         DataError: not-a-log, no-scores, not-json, needs-pyarrow, or a file that cannot be read.
@@ -62,7 +50,7 @@ def read(path: Path) -> Log | None:
     frame = pd.DataFrame([{**about, **scores} for about, scores in every])
     levels = [x for x in dict.fromkeys(x for about, _ in every for x in about) if x != "sample"]
     frame[levels] = frame[levels].fillna("").astype(str)
-    return Log(frame, tuple(levels), tuple(found))
+    return frame, levels, [*found]
 
 
 def _of_file(path: Path) -> list[tuple[Row, Row]]:

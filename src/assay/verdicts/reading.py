@@ -1,9 +1,8 @@
-"""Conditions computed on arrays: the numbers of each unit, and the formula of their means.
+"""Conditions computed on arms: the numbers of each unit, and the formula of their means.
 
 A quantity is computed of each unit that all its arms have, and averaged. The parts of a ratio of
 means, and of arms that share no unit, are terms of the rule's formula; a statistic of all units is
-one term. Every array has an axis for each kind of unit, then one for each dimension that the
-condition takes something over, of length 1 where it has none.
+one term.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
@@ -19,13 +17,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from assay.errors import ClaimError, nearest
+from assay.errors import ClaimError
+from assay.verdicts.arrays import Grid, labels_of
 from assay.verdicts.conditions import COMPARISONS, Condition, column, dims_of, kind_of, number
 from assay.verdicts.rule import FUNCTIONS, SIGNS, Sample, compiled
 from assay.verdicts.statistics import ENDS, STATISTICS, of_all, pseudo_values
 
 SAME = 1e-12
 """Numbers that differ by at most this share of their size are equal, but for rounding."""
+Ends = tuple[float, float] | None
 
 
 @dataclass
@@ -33,35 +33,31 @@ class Reading:
     """A condition, and the arms on which it is read.
 
     Attributes:
-        main: the arm of columns that name none.
-        swap: the arms that take the place of others.
-        labels: the units of each kind that any of the arms has, and the levels of dimensions.
         terms: what the formula is of, for each unit, and between which numbers it lies.
         undefined: something has no number, although all that it is computed from has one.
     """
 
     condition: Condition
-    arms: Mapping[str, xr.Dataset]
-    units: tuple[str, ...]
-    main: str
-    swap: Mapping[str, str]
-    labels: dict[str, np.ndarray] = field(default_factory=dict)
-    terms: list[tuple[np.ndarray, tuple[float, float] | None]] = field(default_factory=list)
+    grid: Grid
+    terms: list[tuple[np.ndarray, Ends]] = field(default_factory=list)
     undefined: bool = False
     _called: dict[ast.Call, np.ndarray] = field(default_factory=dict)
     _ones: set[ast.Call] = field(default_factory=set)
 
     def sample(self) -> Sample:
         """The numbers that decide. Raises: ClaimError."""
-        if clash := {*self.units} & {*self.condition.over}:
-            raise ClaimError("over-units", f"{min(clash)} is a kind of unit; it has no over=")
-        self.labels = {unit: self._labels(unit) for unit in self.units}
+        quantity, grid = self.condition.quantity, self.grid
+        if len(grid.units) not in (1, 2) or {*grid.units} & {*grid.over}:
+            raise ClaimError("units", "name one or two kinds of units, none of them in over=")
+        grid.span_units(c.arm for c in self.condition.columns)
         with np.errstate(all="ignore"):
-            formula = ast.unparse(self._formula(self.condition.quantity))
+            formula = ast.unparse(self._formula(quantity))
             span = _span(formula, [ends for _, ends in self.terms])
-        names = {x.id for x in ast.walk(self.condition.quantity) if isinstance(x, ast.Name)}
+        names = {x.id for x in ast.walk(quantity) if isinstance(x, ast.Name)}
         bounds, ends = (None, span) if names & {*ENDS} else (span, None)
-        return Sample(*self._cells(formula), bounds, ends=ends)
+        cells, units, formula = _cells([x for x, _ in self.terms], grid, formula)
+        cells = cells * (np.nan if self.undefined else 1.0)
+        return Sample(cells, units, formula, bounds, ends=ends)
 
     # ---- the formula
 
@@ -98,10 +94,10 @@ class Reading:
     def _term(self, node: ast.expr) -> ast.Name:
         for part in (x for x in ast.walk(node) if x is not node and self._is_one(x)):
             raise ClaimError("nested", f"`{ast.unparse(part)}` is of all units; it stands alone")
-        self.terms.append((self._of_units(node), self._ends(node)))
+        self.terms.append((self.grid.of_units(self.values(node)), self._ends(node)))
         return ast.Name(f"x{len(self.terms) - 1}")
 
-    def _ends(self, node: ast.expr) -> tuple[float, float] | None:
+    def _ends(self, node: ast.expr) -> Ends:
         """Between which numbers a term lies, where it is a share or the like."""
         match node:
             case ast.Compare():
@@ -110,29 +106,8 @@ class Reading:
                 return self._ends(x)
             case ast.Call(func=ast.Name(id=name)):
                 return ENDS.get(name)
-        name = (column(node) or ("", ""))[1]
-        found = [x[name].to_numpy() for x in self.arms.values() if name in x.data_vars]
-        alone = all(((x == 0) | (x == 1) | (x != x)).all() for x in found)
-        return (0.0, 1.0) if alone and any((x == 1).any() for x in found) else None
-
-    def _cells(self, formula: str) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
-        """The terms by cell, their units, and the formula. Of cells that lack a term none counts,
-        where any has all; a sum of multiples is computed in each."""
-        grid = np.meshgrid(*(self.labels[u] for u in self.units), indexing="ij")
-        cells = np.stack([np.broadcast_to(x, grid[0].shape).ravel() for x, _ in self.terms], 1)
-        known = np.isfinite(cells)
-        kept = known.all(1) if known.all(1).any() else known.any(1) | ~known.any()
-        cells, size = cells[kept], abs(cells[kept]).max(1)
-        if known.all(1).any() and _adds(formula):
-            cells, formula = compiled(formula)[0](cells)[:, None], "x0"
-            cells[abs(cells[:, 0]) <= SAME * size] = 0.0
-            if np.ptp(cells) <= SAME * size.max():
-                cells[:] = cells[0]
-        for k, x in enumerate(cells.T):
-            for y in cells.T[:k]:
-                x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
-        labels = {u: x.ravel()[kept] for u, x in zip(self.units, grid, strict=True)}
-        return cells * (np.nan if self.undefined else 1.0), labels, formula
+        at = column(node)
+        return (0.0, 1.0) if at and self.grid.is_share(at.name) else None
 
     # ---- of each unit
 
@@ -140,8 +115,8 @@ class Reading:
         """The value of a node for each unit. Raises: ClaimError."""
         if (x := number(node)) is not None:
             return x
-        if column(node) is not None:
-            return self._read(node)
+        if (at := column(node)) is not None:
+            return self.grid.read(at)
         match node:
             case ast.BinOp(left=a, op=op, right=b):
                 return self._applied(SIGNS[type(op)], a, b)
@@ -162,136 +137,49 @@ class Reading:
                 return self._called[node]
         raise ClaimError("not-allowed", f"`{ast.unparse(node)}` is not part of a condition")
 
-    def _of_units(self, node: ast.expr) -> np.ndarray:
-        """The value of a node that is a number of each unit."""
-        x = np.asarray(self.values(node))
-        for dim, n in zip(self.condition.over, x.shape[len(self.units) :], strict=False):
-            if n > 1:
-                raise _open(dim)
-        return x.reshape(x.shape[: len(self.units)] or [1] * len(self.units))
-
     def _applied(self, function: Callable[..., Any], *nodes: ast.expr) -> Any:
         values = [self.values(x) for x in nodes]
-        out = function(*values)
-        self.undefined |= bool(
-            (np.isfinite(reduce(operator.add, values)) & ~np.isfinite(out)).any()
-        )
-        if function in (operator.add, operator.sub):  # exactly 0 where only rounding is left
-            return np.where(abs(out) <= SAME * np.maximum(*map(abs, values)), 0.0, out)
-        return out
+        out, known = function(*values), np.isfinite(reduce(operator.add, values))
+        self.undefined |= bool((known & ~np.isfinite(out)).any())
+        return _exact(out, *values) if function in (operator.add, operator.sub) else out
 
     def _over(self, name: str, node: ast.expr, dims: tuple[str, ...]) -> np.ndarray:
         """Something of a unit's levels; nothing where one of them has no number."""
-        outer = {d: self.labels.pop(d) for d in dims if d in self.labels}
-        x, levels = np.asarray(self.values(node)), [self.labels.pop(d, ()) for d in dims]
-        self.labels |= outer
-        axes = tuple(len(self.units) + self.condition.over.index(d) for d in dims)
-        for dim in (
-            d for d, axis, at in zip(dims, axes, levels, strict=True) if x.shape[axis] != len(at)
-        ):
-            raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` has no {dim}")
+        labels = self.grid.labels
+        outer = {d: labels.pop(d) for d in dims if d in labels}
+        x, levels = np.asarray(self.values(node)), [labels.pop(d, ()) for d in dims]
+        labels |= outer
+        axes = tuple(len(self.grid.units) + self.grid.over.index(d) for d in dims)
+        if [x.shape[axis] for axis in axes] != [*map(len, levels)]:
+            raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` lacks one of {dims}")
         if name not in ("first", "argmax"):
             function = {"share": "mean", "count": "sum"}.get(name, name)
             return getattr(np, function)(x, axes, keepdims=True)
-        at, most = np.asarray(levels[0]), x.max(axes, keepdims=True)
-        if at.dtype.kind not in "iuf":
-            raise ClaimError("no-order", f"{name} needs numbers, and {dims[0]} has names")
-        there = x > 0 if name == "first" else x >= most - SAME * abs(most)
-        step = np.diff(np.sort(at)).min() if len(at) > 1 else 1.0
-        at = np.expand_dims(at, [a for a in range(x.ndim) if a != axes[0]])
-        first = np.where(there, at, at.max() + step).min(axes, keepdims=True)
-        return np.where(np.isfinite(most), first, np.nan)
+        return _first(name, x, np.asarray(levels[0]), axes[0])
 
     def _call(self, node: ast.Call, name: str) -> np.ndarray:
         """What a statistic or a function of one's own comes to."""
+        grid = self.grid
         if name in STATISTICS:
-            return self._wide(of_all(name, [self._of_units(x) for x in node.args]))
+            return grid.with_levels(
+                of_all(name, [grid.of_units(self.values(x)) for x in node.args])
+            )
         function = self.condition.functions[name]
-        args: list[Any] = [self._arm(at.arm) if (at := column(x)) else number(x) for x in node.args]
+        args: list[Any] = [grid.arm(at.arm) if (at := column(x)) else number(x) for x in node.args]
         result = function(*args)
-        if isinstance(result, xr.DataArray) and {*result.dims} & {*self.units}:
-            return self._array(result)
+        if isinstance(result, xr.DataArray) and {*result.dims} & {*grid.units}:
+            return grid.array(result)
         self._ones.add(node)
-        names = {u: [_names(x, u) for x in args] for u in self.units}
+        names = {u: [labels_of(x, u) for x in args] for u in grid.units}
 
         def without(axis: int, k: int) -> float:
-            unit = self.units[axis]
-            kept = [of != self.labels[unit][k] for of in names[unit]]
+            unit = grid.units[axis]
+            kept = [of != grid.labels[unit][k] for of in names[unit]]
             pairs = zip(args, kept, strict=True)
             return float(function(*(x.isel({unit: at}) if len(at) else x for x, at in pairs)))
 
-        known = [np.isin(self.labels[u], np.concatenate(names[u])) for u in self.units]
-        return self._wide(pseudo_values(float(result), without, known))
-
-    # ---- arms
-
-    def _arm(self, arm: str, swapped: bool = True) -> xr.Dataset:
-        name = arm or self.main
-        name = self.swap.get(name, name) if swapped else name
-        if name not in self.arms:
-            raise ClaimError("unknown-arm", f"no arm {name}; {nearest(name, self.arms)}")
-        return self.arms[name]
-
-    def _labels(self, unit: str) -> np.ndarray:
-        """The units of a kind; those of the arms that are replaced where no other has any."""
-        for swapped in (True, False):
-            found = [_names(self._arm(c.arm, swapped), unit) for c in self.condition.columns]
-            if any(len({*x}) < len(x) for x in found):
-                raise ClaimError("repeated-unit", f"a {unit} is there twice")
-            if any(map(len, found)):
-                return np.unique(np.concatenate(found))
-        raise ClaimError("no-units", f"the arms of `{self.condition.text}` have no {unit}s")
-
-    def _read(self, node: ast.expr) -> np.ndarray:
-        """A column of an arm, at the levels that it names."""
-        arm, name, levels = column(node) or ("", "", ())
-        data = self._arm(arm)
-        if name not in data.data_vars:
-            hint = nearest(name, map(str, data.data_vars))
-            raise ClaimError("unknown-column", f"no number {name} in {arm or self.main}; {hint}")
-        replaced = self.arms.get(arm or self.main, data).get(name, data[name])
-        for dim in (d for d in self.condition.over if d in replaced.dims):
-            self.labels.setdefault(dim, replaced.get_index(dim).to_numpy())
-        return self._array(_at_levels(data[name], levels))
-
-    def _array(self, x: xr.DataArray) -> np.ndarray:
-        """An array with the axes of all others."""
-        if x.dtype.kind not in "biuf":
-            raise ClaimError("not-numbers", f"{x.name} is no number: {x.dtype}")
-        axes = (*self.units, *self.condition.over)
-        x = x.squeeze([d for d in x.dims if d not in axes and x.sizes[d] == 1], drop=True)
-        for dim in (d for d in x.dims if d not in axes):
-            raise _open(dim)
-        places = [self._places(x, dim) for dim in axes]
-        out = np.full([len(self.labels[d]) if d in x.dims else 1 for d in axes], np.nan)
-        values = x.transpose(*(d for d in axes if d in x.dims)).to_numpy()
-        out[np.ix_(*places)] = values.reshape([len(at) for at in places])
-        return out
-
-    def _places(self, x: xr.DataArray, dim: str) -> np.ndarray:
-        """Where the labels of an array are among all labels of a dimension."""
-        if dim not in x.dims:
-            return np.zeros(1, int)
-        names = _names(x, dim) if dim in self.units else x.get_index(dim).to_numpy()
-        known = self.labels.setdefault(dim, names)
-        if dim in self.units and np.isin(names, known).all():
-            return np.searchsorted(known, names)
-        if names.tolist() != known.tolist():
-            raise ClaimError("other-levels", f"{x.name or 'a function'} has other {dim}s")
-        return np.arange(len(names))
-
-    def _wide(self, x: np.ndarray) -> np.ndarray:
-        return x.reshape(x.shape + (1,) * len(self.condition.over))
-
-
-def _open(dim: Any) -> ClaimError:
-    return ClaimError("open-level", f"say which {dim}: x[{dim}=…], or mean(x, over={dim})")
-
-
-def _names(x: Any, unit: str) -> np.ndarray:
-    """The labels of a kind of unit in an array or arm, as texts."""
-    has = isinstance(x, xr.DataArray | xr.Dataset) and unit in x.dims
-    return x.get_index(unit).to_numpy().astype(str) if has else np.empty(0, str)
+        known = [np.isin(grid.labels[u], np.concatenate(names[u])) for u in grid.units]
+        return grid.with_levels(pseudo_values(float(result), without, known))
 
 
 def _is_linear(node: ast.BinOp) -> bool:
@@ -308,7 +196,7 @@ def _adds(formula: str) -> bool:
     return all(isinstance(x, ast.BinOp) and _is_linear(x) for x in nodes)
 
 
-def _span(formula: str, ends: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:
+def _span(formula: str, ends: Sequence[Ends]) -> Ends:
     """Between which numbers a sum of multiples lies."""
     known = np.array([x for x in ends if x is not None])
     if len(known) < len(ends) or not _adds(formula):
@@ -319,27 +207,58 @@ def _span(formula: str, ends: Sequence[tuple[float, float] | None]) -> tuple[flo
     return float(base + off[off < 0].sum()), float(base + off[off > 0].sum())
 
 
+def _exact(out: Any, a: Any, b: Any) -> np.ndarray:
+    """A sum or difference, exactly 0 where only rounding is left."""
+    return np.where(abs(out) <= SAME * np.maximum(abs(a), abs(b)), 0.0, out)
+
+
 def _compared(compare: Callable[..., Any], a: Any, b: Any) -> np.ndarray:
     """1 where a comparison is true and 0 where it is false, of numbers without their rounding."""
-    gap = np.asarray(a - b)
-    gap = np.where(abs(gap) <= SAME * np.maximum(abs(a), abs(b)), 0.0, gap)
+    gap = _exact(a - b, a, b)
     return np.where(np.isnan(gap), np.nan, compare(gap, 0.0))
 
 
-def _at_levels(x: xr.DataArray, levels: Sequence[tuple[str, str]]) -> xr.DataArray:
-    """An array at the levels that a condition names: by their texts, or else by their numbers."""
-    for dim, level in levels:
-        if dim not in x.dims:
-            hint = nearest(dim, map(str, x.dims))
-            raise ClaimError("unknown-dimension", f"{x.name} has no {dim}; {hint}")
-        known = x.get_index(dim).to_numpy()
-        at = np.flatnonzero(known.astype(str) == level)
-        if not at.size and known.dtype.kind in "iuf":
-            with suppress(ValueError):
-                at = np.flatnonzero(np.isclose(known, float(level), rtol=1e-7, atol=0))
-        if not at.size:
-            raise ClaimError(
-                "unknown-level", f"no {dim} {level}; {nearest(level, map(str, known))}"
-            )
-        x = x.isel({dim: int(at[0])}, drop=True)
-    return x
+def _first(name: str, x: np.ndarray, levels: np.ndarray, axis: int) -> np.ndarray:
+    """The first level at which something is so, or is largest; else that after the last."""
+    if levels.dtype.kind not in "iuf":
+        raise ClaimError("no-order", f"{name} is a level, and these levels are names")
+    most = x.max(axis, keepdims=True)
+    there = x > 0 if name == "first" else x >= most - SAME * abs(most)
+    step = np.diff(np.sort(levels)).min() if len(levels) > 1 else 1.0
+    levels = np.expand_dims(levels, [a for a in range(x.ndim) if a != axis])
+    first = np.where(there, levels, levels.max() + step).min(axis, keepdims=True)
+    return np.where(np.isfinite(most), first, np.nan)
+
+
+def _cells(
+    terms: Sequence[np.ndarray], grid: Grid, formula: str
+) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
+    """The terms by cell, their units, and the formula. Of cells that lack a term none counts,
+    where any has all; a sum of multiples is computed in each."""
+    places = np.meshgrid(*(grid.labels[u] for u in grid.units), indexing="ij")
+    cells = np.stack([np.broadcast_to(x, places[0].shape).ravel() for x in terms], axis=1)
+    known = np.isfinite(cells)
+    whole = known.all(1)
+    kept = whole if whole.any() else known.any(1) | ~known.any()
+    cells, size = cells[kept], abs(cells[kept]).max(1)
+    if whole.any() and _adds(formula):
+        cells, formula = compiled(formula)[0](cells)[:, None], "x0"
+        cells[abs(cells[:, 0]) <= SAME * size] = 0.0
+        if np.ptp(cells) <= SAME * size.max():
+            cells[:] = cells[0]
+    for k, x in enumerate(cells.T):
+        for y in cells.T[:k]:
+            x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
+    return cells, {u: x.ravel()[kept] for u, x in zip(grid.units, places, strict=True)}, formula
+
+
+def sample(
+    condition: Condition,
+    arms: Mapping[str, xr.Dataset],
+    units: Sequence[str],
+    main: str,
+    swap: Mapping[str, str] | None = None,
+) -> Sample:
+    """The numbers that decide a condition, with other arms in the places that `swap` names."""
+    grid = Grid(arms, main, swap or {}, tuple(units), condition.over)
+    return Reading(condition, grid).sample()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import platform
 import re
@@ -202,7 +203,7 @@ def safe_csv(frame: pd.DataFrame) -> str:
 
     texts = [c for c in map(str, frame) if not pd.api.types.is_numeric_dtype(frame[c])]
     frame = frame.assign(**{c: frame[c].astype(object).map(safe) for c in texts})
-    return str(frame.rename(columns=safe).to_csv(index=False))
+    return str(frame.rename(columns=safe).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))
 
 
 # ---- text ----------------------------------------------------------------------------------------

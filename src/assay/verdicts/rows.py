@@ -59,19 +59,15 @@ def read(table: Any, arm: str = "") -> Rows:
         return Rows(_with_arms(_plain(table), arm), "the table")
     path, source = Path(table), str(table)
     if log := logs.read(path):
-        frame = _with_arms(
-            _plain(log.frame, source), arm or "arm" * ("arm" in log.frame) or "model"
-        )
-        levels = tuple(x for x in log.levels if x in frame)
-        return Rows(frame, source, levels, {str(p): _hash(p) for p in log.files})
-    frame = _with_arms(_plain(_of_file(path), source), arm, source)
+        frame, levels, files = log
+        column = arm or ("arm" if "arm" in frame else "model")
+        frame = _with_arms(_plain(frame, source), column, source)
+    else:
+        frame, levels, files = _with_arms(_plain(_of_file(path), source), arm, source), [], [path]
     if path.suffix.lower() in SEPARATORS:
         frame = frame.apply(lambda x: x if x.name == "arm" else _typed(x))
-    return Rows(frame, source, inputs={source: _hash(path)})
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(contents(path)).hexdigest()
+    inputs = {str(p): hashlib.sha256(contents(p)).hexdigest() for p in files}
+    return Rows(frame, source, tuple(x for x in levels if x in frame and x != "arm"), inputs)
 
 
 # ---- files ---------------------------------------------------------------------------------------

@@ -179,6 +179,9 @@ def interval(sample: Sample, folds: str = "") -> Interval:
     Source: Tukey 1958 (jackknife); Cameron, Gelbach and Miller 2011 (crossed units); Satterthwaite
     1946 (df); Nadeau and Bengio 2003 (folds).
     """
+    if 0 < (known := np.isfinite(sample.cells).any(1)).sum() < len(known):
+        units = {u: x[known] for u, x in sample.units.items()}
+        sample = replace(sample, cells=sample.cells[known], units=units)
     codes = [np.unique(labels, return_inverse=True)[1] for labels in sample.units.values()]
     n = {u: int(c.max(initial=-1)) + 1 for u, c in zip(sample.units, codes, strict=True)}
     ways = [_leave_out(sample, code) for code in codes]
@@ -220,6 +223,7 @@ class _Left:
     defined: bool
 
 
+@np.errstate(all="ignore")
 def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
     """The delete-one jackknife over the units that `codes` numbers. Two arms with units of their
     own are two strata, which makes this Welch's interval."""
@@ -232,7 +236,8 @@ def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
     weights, points = counts.sum(1), np.empty(n)
     variance = third = spread = 0.0
     for s in strata:
-        off, share = left[s].mean() - left[s], (len(s) - 1) / len(s)
+        off, share = left[s] - left[s][0], (len(s) - 1) / len(s)
+        off = off.mean() - off  # of equal numbers exactly 0
         part = share * float(np.sum(off**2))
         variance, third = variance + part, third + share**1.5 * float(np.sum(off**3))
         spread += part**2 / max(_worth(weights[s]) - 1, 1e-9)
@@ -252,15 +257,14 @@ def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.
     np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
     np.add.at(counts, codes, known)
     statistic, _ = compiled(sample.formula)
-    with np.errstate(all="ignore"):
-        whole = zero + sums.sum(0) / counts.sum(0)
-        left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
-        return counts, float(statistic(whole[None])[0]), left
+    whole = zero + sums.sum(0) / counts.sum(0)
+    left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
+    return counts, float(statistic(whole[None])[0]), left
 
 
 def _worth(weights: np.ndarray) -> float:
     """How many units of equal size these are worth: (Σw²)² / Σw⁴."""
-    return float((weights**2).sum() ** 2 / max((weights**4).sum(), 1e-300))
+    return float((weights**2).sum() ** 2 / (weights**4).sum())
 
 
 def _ties(
@@ -486,6 +490,7 @@ class Arm:
 
     @property
     def estimate(self) -> float:
+        """The number itself."""
         return self.interval.estimate
 
 

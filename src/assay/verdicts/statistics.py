@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
 from assay.errors import ClaimError
 
@@ -32,14 +32,7 @@ def _auroc(score: np.ndarray, label: np.ndarray) -> float:
     return (stats.rankdata(score)[high].sum() - n * (n + 1) / 2) / (n * m)
 
 
-def _smooth_median(x: np.ndarray) -> float:
-    """A median that every number moves a little. Source: Harrell and Davis 1982."""
-    middle = (len(x) + 1) / 2
-    return np.diff(special.betainc(middle, middle, np.linspace(0, 1, len(x) + 1))) @ np.sort(x)
-
-
 STATISTICS: dict[str, Callable[..., float]] = {
-    "median": np.median,
     "std": np.std,
     "corr": _corr,
     "spearman": lambda x, y: _corr(stats.rankdata(x), stats.rankdata(y)),
@@ -66,8 +59,7 @@ def of_all(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
     def without(axis: int, k: int) -> float:
         left = [np.delete(x, k, axis) for x in pairs]
-        function = _smooth_median if name == "median" else STATISTICS[name]
-        return function(*(x[np.isfinite(x)] for x in left))
+        return STATISTICS[name](*(x[np.isfinite(x)] for x in left))
 
     value = STATISTICS[name](*(x[whole] for x in pairs)) if whole.any() else np.nan
     return pseudo_values(value, without, known)
