@@ -1,6 +1,7 @@
 """Notes: a closed list of codes. Truth: the contract that programs read codes and data alone."""
 
 import re
+from string import Formatter
 
 import msgspec
 import pytest
@@ -15,8 +16,10 @@ def test_the_list_is_short_and_its_codes_are_codes():
 
 @pytest.mark.parametrize("code", NOTES)
 def test_a_note_fills_its_template(code):
-    note = Note(code, {field: f"<{field}>" for field in NOTES[code].fields})
-    assert all(f"<{field}>" in str(note) for field in NOTES[code].fields)
+    formats = {name: of for _, name, of, _ in Formatter().parse(NOTES[code].template) if name}
+    data = {name: 0.25 if of else f"<{name}>" for name, of in formats.items()}
+    note = Note(code, data)
+    assert all(format(data[name], of) in str(note) for name, of in formats.items())
     assert note.doubt is NOTES[code].doubt and "\n" not in str(note)
 
 

@@ -74,11 +74,6 @@ NOTES = MappingProxyType(
             "{n} of {of} others were tried for {control}",
             "Another one may have the effect; draws= tries more.",
         ),
-        "open": Kind(
-            "about {share} of further draws of {control} would satisfy the claim",
-            "The draws differ too much. Claim a larger effect, or try more with draws=.",
-            doubt=True,
-        ),
         "idle": Kind(
             "{control} tests nothing here: {why}",
             "Other controls test the claim.",

@@ -84,21 +84,6 @@ def test_rounding_in_other_batches_is_no_dependence(size):
     assert result.outcome == "holds" and not {n.code for n in result.notes} & {"noise", "batch"}
 
 
-@pytest.mark.thorough
-def test_answers_drawn_with_one_seed_are_no_doubt():
-    """Each answer is right by itself, so the share of yes does not depend on the call."""
-    doubts = 0
-    for seed in range(20):
-
-        def answers(vector, prompts, seed=seed):
-            share = 0.1 if vector is None or vector[0] < 0.9 else 0.8
-            return np.random.default_rng(seed).random(len(prompts)) < share
-
-        result = check("", answers, ROWS, "effect > 0.2", Vector(UP), draws=1)
-        doubts += "batch-decides" in codes(result)
-    assert doubts <= 1
-
-
 def test_one_number_for_the_whole_call_is_refused():
     def loss(vector, prompts):
         return [np.mean([p["own"] + (vector is not None) for p in prompts])] * len(prompts)

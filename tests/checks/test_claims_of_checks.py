@@ -1,7 +1,6 @@
 """What a check calls, refuses, keeps and judges."""
 
 import json
-import math
 
 import numpy as np
 import pandas as pd
@@ -86,19 +85,19 @@ def test_answers_of_yes_and_no_are_exact():
 
 
 @pytest.mark.parametrize(
-    ("before", "holds"), [(0, "effect < -0.2"), (1, "effect > 0.1"), (0.125, "effect < -0.2")]
+    ("before", "thing", "opposite", "holds"),
+    [(0, 0, 1, "effect < -0.2"), (1, 1, 0, "effect > 0.1"), (1 / 8, 0, 1, "effect < -0.2")],
 )
-def test_no_room_for_the_effect_leaves_it_undecided(before, holds):
+def test_no_room_for_the_effect_leaves_it_undecided(before, thing, opposite, holds):
     """Shares of 0 cannot fall, of 1 cannot rise, and of an eighth cannot fall by a fifth."""
 
     def refuses(vector, prompts):
-        moves = vector is not None and vector @ TRUE > 1
-        low = (0 if before == 0.125 else 1 - before if before == 0 else 0) if moves else before
-        return [float([p["text"] for p in ROWS].index(p["text"]) < low * 24) for p in prompts]
+        at = 0 if vector is None else round(float(vector @ TRUE))
+        share = {2: thing, -2: opposite}.get(at, before)
+        return [float(int(p["text"].split()[1]) < share * 24) for p in prompts]
 
-    result = ask(refuses, holds=holds) if before == 0.125 else ask(refuses, holds=holds)
-    if before == 0.125:
-        assert (result.outcome, result.verdict.reason) == ("undecided", "gate")
+    result = ask(refuses, holds=holds)
+    assert (result.outcome, result.verdict.reason) == ("undecided", "gate")
 
 
 def test_bounds_are_those_of_the_number():
@@ -308,7 +307,12 @@ def test_idle_controls_of_counts_are_tests():
     def loud(text, prompts):
         return [int(p) * (2 if text == "be loud" else 1) for p in prompts]
 
-    result = ask(loud, "5 11 2 8 12 1 9 4 7 3 10 6".split(), "effect > 3", Text("be loud"))
+    result = ask(
+        loud,
+        ["5", "11", "2", "8", "12", "1", "9", "4", "7", "3", "10", "6"],
+        "effect > 3",
+        Text("be loud"),
+    )
     assert result.outcome == "holds" and "idle" not in codes(result)
     assert result.controls["words"].estimate == 0
 
@@ -351,38 +355,6 @@ def test_damage_that_does_nothing_is_a_test():
 
 
 # ---- how many draws ------------------------------------------------------------------------------
-
-
-def of_latents(sizes, **options):
-    """Each prompt's effect of a latent of 100, that of the first being 8."""
-
-    def effect(latents, prompts):
-        k = latents[0] if latents else None
-        size = 0.0 if k is None else 8.0 if k == 0 else sizes[(k - 1) % len(sizes)]
-        at = [int(p.split()[1]) for p in prompts]
-        return [size * (1 + 0.001 * (7 * i % 12)) + (1 + 5 * i % 12) / 7 for i in at]
-
-    pool = options.pop("of", 100)
-    like = {"rate": [1.0, *np.linspace(1, 2, pool - 1)]}
-    prompts = [f"line {i} of {word}" for i, word in enumerate("abcdefghijkl")]
-    return ask(effect, prompts, thing=Latents([0], pool, like), **{"draws": 0} | options)
-
-
-@pytest.mark.parametrize(("threshold", "count"), [(6.9, 4), (6.6, 12)])
-def test_rivals_that_differ_much_ask_for_more(threshold, count):
-    """Of −3, −1, 1 and 3 the standard deviation is √(20/3), and Student's t with 3 degrees of
-    freedom exceeds 2.353 in 5% of cases (any table): another one exceeds 2.353 √(20/3 · 5/4)."""
-    assert 2.353 * math.sqrt(20 / 3 * 5 / 4) == pytest.approx(6.793, abs=1e-3)
-    result = of_latents([-3, -1, 1, 3], holds=f"effect > {threshold}")
-    assert (result.outcome, result.controls["latents"].draws) == ("holds", count)
-    open_ = of_latents([-3, -1, 1, 3], holds=f"effect > {threshold}", draws=4)
-    assert open_.outcome == ("undecided" if count == 12 else "holds")
-    assert ("open" in codes(open_)) == (count == 12)
-
-
-def test_a_whole_pool_leaves_nothing_open():
-    result = of_latents([-3, -1, 1, 3], holds="effect > 4", of=13)
-    assert (result.outcome, result.controls["latents"].draws) == ("holds", 12)
 
 
 def test_all_of_a_small_pool_are_tried():

@@ -1,21 +1,13 @@
 """Worlds with a known truth: what is true holds, and what a control's alternative explains is
 caught by that control, for each kind of thing that a claim credits."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+import planted_worlds as worlds
 from assay.checks.check import check
 from assay.controls.material import Patch, Text, Training
 from assay.controls.things import Edges, Heads, Latents, Neurons, Place, Thing, Vector
-
-path = Path(__file__).parents[1] / "checking" / "planted_worlds.py"
-spec = importlib.util.spec_from_file_location("planted_worlds_of_checks", path)
-worlds = importlib.util.module_from_spec(spec)
-__import__("sys").modules[spec.name] = worlds
-spec.loader.exec_module(worlds)
 
 PARTS = {"heads": Heads, "neurons": Neurons, "latents": Latents, "edges": Edges}
 PLACES = {"layer": "layer", "site": "site", "position": "token"}

@@ -22,6 +22,7 @@ LEAST = {
     "families": "--tables 1 --only templates",
     "gpu": "--device pretend --least --minutes 30",
     "grokking": "1",
+    "draws": "--worlds 1",
     "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",

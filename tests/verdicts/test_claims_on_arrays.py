@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from assay.errors import ClaimError
+from assay.verdicts import reading
 from assay.verdicts.claims import Claim, bounded, judge_arrays
 from assay.verdicts.conditions import parse
 from assay.verdicts.rule import MOST
@@ -278,7 +279,7 @@ def test_declared_bounds_make_limits_exact():
     with pytest.raises(ClaimError) as e:
         judged(bounds=(0, 1))
     assert e.value.code == "out-of-bounds"
-    sample = parse("x > 1").sample({"a": seeds([np.nan, 0.2, 0.3])}, ["seed"], "a")
+    sample = reading.sample(parse("x > 1"), {"a": seeds([np.nan, 0.2, 0.3])}, ["seed"], "a")
     assert bounded(sample, None) is sample and bounded(sample, (0, 1)).exact
 
 

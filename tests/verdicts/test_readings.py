@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn import metrics
 
 from assay.errors import ClaimError
+from assay.verdicts import reading
 from assay.verdicts.conditions import parse
 from assay.verdicts.rule import compiled, interval
 
@@ -34,7 +35,7 @@ def flat(**columns):
 
 def read(text, arms, units=("unit",), main="a", swap=None, functions=None):
     arms = arms if isinstance(arms, dict) else {main: arms}
-    return parse(text, functions).sample(arms, units, main, swap)
+    return reading.sample(parse(text, functions), arms, units, main, swap)
 
 
 def estimate(text, arms, **options):
@@ -238,7 +239,7 @@ def test_what_takes_an_arms_place_has_its_levels():
         "a.x[layer=3, head=1] > 0": "unknown-level",
         "mean(a.z, over=layer) > 0": "unknown-dimension",
         "mean(a.x[head=1], over=(layer, token)) > 0": "unknown-dimension",
-        "mean(a.x, over=unit) > 0": "over-units",
+        "mean(a.x, over=unit) > 0": "units",
         "a.word > 0": "not-numbers",
         "first(a.named > 0, over=kind) > 0": "no-order",
         "f1(a.z, a.z) > 0": "not-binary",
@@ -253,7 +254,10 @@ def test_what_the_arms_do_not_have_is_refused(text, code):
 
 
 def test_units_are_there_once_or_refused():
-    """Contract: no unit counts twice, and a kind of unit is there."""
+    """Contract: no unit counts twice, a kind of unit is there, and one or two are named."""
+    for units in ((), ("unit", "layer", "head")):
+        with pytest.raises(ClaimError):
+            read("a.z > 0", {"a": A}, units)
     twice = A.assign_coords(unit=[0, 0, *range(1, 8)])
     for arms, unit, code in ((twice, "unit", "repeated-unit"), (A, "seed", "no-units")):
         with pytest.raises(ClaimError) as e:

@@ -387,6 +387,15 @@ def test_a_claim_of_no_effect_has_to_be_able_to_fail(options, reason):
     assert (found.outcome, found.reason) == (outcome, reason)
 
 
+def test_no_effect_may_be_another_number_than_zero():
+    """Contract: a ratio of 1 means no effect; a violation of at most twice the threshold counts."""
+    for known, reason in ((1.15, ""), (0.85, ""), (1.3, "blind"), (0.7, "blind")):
+        samples = {"main": sample(1 + NOISE), "known": sample(known - NOISE[::-1])}
+        found = judge(Hypothesis(0.9, 1.1, missed=("known",), empty=1.0), samples)
+        assert found.reason == reason
+    assert judge(Hypothesis(0.9, 1.1, missed=("known",)), samples).outcome == "holds"
+
+
 def test_a_control_is_beaten_outside_and_behind():
     """Contract: its own 80% interval lies outside, and the method is ahead by 95%."""
     wide = 12 * NOISE
@@ -394,8 +403,13 @@ def test_a_control_is_beaten_outside_and_behind():
     for gap, outcome in ((1.01 * t * error, "beaten"), (0.99 * t * error, "open")):
         found = verdict(5.0, sample(1 - gap + wide))
         assert found.controls["control"].outcome == outcome
-    found = verdict(sample(1.06 + NOISE), sample(0.8 + wide[::-1] * 3))
-    assert found.controls["control"].outcome == "open" and found.controls["control"].lead[1] < 0
+    level = 0.06 / error * wide[::-1]
+    for main, outcome in ((1.03, "open"), (1.06, "beaten")):  # .13 or .16 ahead, ± .14
+        found = verdict(main, sample(0.9 + level))
+        assert found.controls["control"].outcome == outcome
+        assert (found.controls["control"].lead[1] < 0) == (outcome == "open")
+        turned = verdict(-main, sample(-0.9 - level), low=-math.inf, high=-1.0)
+        assert turned.controls["control"].outcome == outcome
     assert verdict(0.0, sample(0.5 + wide)).controls["control"].outcome == "beaten"
 
 
@@ -467,6 +481,17 @@ def test_an_outcome_never_contradicts_its_interval(level, spread, control, low, 
         lead = v.controls["control"].lead
         assert lead[1] > 0 or lead[2] < 0
     assert v.price is None or v.outcome == "undecided"
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 2), st.floats(0, 2))
+@settings(max_examples=40, deadline=None)
+def test_a_claim_that_another_implies_does_not_fail(level, spread, low, wider):
+    """Analytic: a wider range holds, or is open because of a control."""
+    strong = verdict(level, low=low, high=low + 1, noise=spread * NOISE)
+    weak = verdict(level, low=low - wider, high=low + 1 + wider, noise=spread * NOISE)
+    if strong.outcome == "holds":
+        assert weak.outcome == "holds" or weak.reason == "blind"
+    assert strong.outcome != "undecided" or strong.reason == "ties" or weak.outcome != "fails"
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 100), st.floats(-50, 50))

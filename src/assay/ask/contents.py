@@ -434,10 +434,15 @@ def _leadless(
     arrays = {name: (dims.split(), x) for name, (dims, x, _) in measured.items()}
     for lead in leads:
         x: Any = lead.value(xr.Dataset(arrays, coords=levels), {})
-        i = interval({"x": x.mean("run").values}, mean, factors=len(lead.units))
+        x = x.mean("run")
+        units = [u for u in lead.units if u in x.dims]
+        if not units:  # one run has no spread between runs
+            continue
+        i = interval({"x": x.transpose(*units, ...).values}, mean, factors=len(units))
         if i.low <= 0:
             shown = " ".join(estimate(i.estimate, i.low, i.high))
-            yield f"{lead.text} is {shown} on these {counted(x.size, lead.units[0])}: {LEADLESS}"
+            n = counted(x.sizes[units[0]], units[0])
+            yield f"{lead.text} is {shown} on these {n}: {LEADLESS}"
 
 
 def _is_rehearsed(study: ModelStudy, part: Part) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.checks.rows import ENDS, FEWEST, Numbers, Prompts, copied
+from assay.checks.rows import ENDS, FEWEST, Numbers, Prompts, copied, digest
 from assay.controls import vectors
 from assay.controls.things import Thing
 from assay.errors import DataError, RunError
@@ -45,9 +45,8 @@ class Record:
         except (ValueError, TypeError, KeyError):
             raise DataError("not-a-record", "no check was saved here", str(self.path)) from None
         if not known:
-            raise DataError(
-                "other-check", "saved by another check; name a new file", str(self.path)
-            )
+            message = "it was saved by another check; name a new file"
+            raise DataError("other-check", message, str(self.path))
         with self.path.open("r+b") as file:
             file.truncate(self.path.stat().st_size - len(torn))
 
@@ -108,7 +107,7 @@ class Calls:
             DataError: what is no number for each prompt (no-numbers, infinite, name, names).
         """
         rows = range(len(self.prompts.each)) if rows is None else rows
-        key, begun = f"{arm} {again} {[*rows]}", time.monotonic()
+        key, begun = f"{arm} {again} {digest([*rows])[:16]}", time.monotonic()
         if key in self.record.calls:
             return self.record.calls[key]
         try:
@@ -135,25 +134,20 @@ class Calls:
 
     def _raised(self, value: Any, arm: str, rows: Sequence[int], error: Exception) -> RunError:
         """The error with the prompt at which it is raised, sought by halves."""
-        at, kind = list(rows), type(error)
-        while len(at) > 1:
-            half = len(at) // 2
-            wrong = [part for part in (at[:half], at[half:]) if self._raises(value, part, kind)]
-            if not wrong:
-                break
-            at = wrong[0]
+        at, kind, wrong = list(rows), type(error), True
+        while wrong and len(at) > 1:
+            wrong = False
+            for part in (at[: len(at) // 2], at[len(at) // 2 :]):
+                try:
+                    self._given(value, part)
+                except Exception as e:
+                    if wrong := type(e) is kind:
+                        at = part
+                        break
         given = f"none={self.none!r}" if value is self.none else arm
         where = f"prompt {at[0] + 1}" + f" to {at[-1] + 1}" * (len(at) > 1)
         said = f"{self.name} raised {kind.__name__}: {error}, given {given}"
         return RunError("raised", said, where)
-
-    def _raises(self, value: Any, rows: Sequence[int], kind: type[Exception]) -> bool:
-        with contextlib.suppress(Exception):
-            try:
-                self._given(value, rows)
-            except kind:
-                return True
-        return False
 
     def _numbers(self, given: Any, arm: str, rows: Sequence[int]) -> Numbers:
         named = given if isinstance(given, Mapping) else {EFFECT: given}
@@ -167,8 +161,9 @@ class Calls:
             if x.shape != (len(rows),):
                 message = f"{name} is not one number for each of {len(rows)} prompts"
                 raise DataError("no-numbers", message, where)
-            for i in np.flatnonzero(np.isinf(x)):
-                raise DataError("infinite", f"{name} is infinite at prompt {rows[i] + 1}", where)
+            if np.isinf(x).any():
+                at = rows[int(np.isinf(x).argmax())] + 1
+                raise DataError("infinite", f"{name} is infinite at prompt {at}", where)
         self._names = self._names or {*found}
         if not found or {*found} != self._names:
             raise DataError("names", f"got {[*found]}; each call gives the same names", where)

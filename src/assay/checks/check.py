@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,13 @@ from assay.checks.rows import Prompts, digest, effects
 from assay.controls.table import control
 from assay.controls.things import Draw, Thing
 from assay.errors import ClaimError, nearest
-from assay.notes import Note
 from assay.verdicts.conditions import parse
 from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rule import DRAWS
 
-NOISE, RIVALS, MORE = 2, 4, 12
-"""Draws of noise, and rivals of a pool, that may already rule a claim out; and rivals where the
-first leave open whether another one satisfies the claim."""
-RARE = 0.05
-"""How probable that may be."""
+NOISE, RIVALS = 2, 4
+"""Draws of noise, and rivals of a pool, that may already rule a claim out."""
 OF_TABLES = frozenset(("copies",))
 """Doubts that no check has: a function of one thing about each prompt has numbers on a curve."""
 
@@ -150,41 +145,26 @@ class _Run:
             b.draws[DAMAGE] = Draw(control("removal", DAMAGE), None)
 
     def decide(self) -> Decided:
-        """Judge, with further draws as long as these may change the verdict; and note where others
-        of a pool may. Raises: DataError (leaves-something)."""
+        """Judge, with further draws as long as these may change the verdict. Raises: DataError
+        (leaves-something)."""
         decided = self.bench.decide()
-        while further := self._further(self._short(decided)):
+        while further := self._further(decided):
             self.add(further)
             decided = self.bench.decide()
         self.watch.finish()
-        open_ = self._open(decided) if decided.verdict.outcome == "holds" else {}
-        left = {d.control.name for d in self._further(dict.fromkeys(open_, 0))}
-        data = [{"control": name, "share": f"{open_[name]:.0%}"} for name in open_ if name in left]
-        self.notes += [Note("open", x) for x in data]
         return decided
 
-    def _short(self, decided: Decided) -> dict[str, int]:
-        """By control how many draws there should be, if the claim may still hold: those that are
-        asked for; or all of noise, and as many again where exactly one satisfies the claim, and
-        more of a pool where that is open."""
+    def _further(self, decided: Decided) -> list[Draw]:
+        """The draws that are missing, if the claim may still hold: of those that are asked for; or
+        of all of noise, and of as many again where exactly one satisfies the claim."""
         tested, tries = decided.verdict.controls, self.calls.thing.tries
         hits = {c.name: tested[c.name].satisfied for c in decided.case.h.controls if c.noise}
         if not decided.beside_rivals or max(hits.values(), default=0) > 1:
-            return {}
-        if self.count:
-            return dict.fromkeys(tested, self.count)
+            return []
         twice = tries >= DRAWS and all(tested[name].draws >= DRAWS for name in hits)
         wanted = {name: 2 * DRAWS if twice and n else tries for name, n in hits.items()}
-        return wanted | dict.fromkeys(self._open(decided), MORE)
-
-    def _open(self, decided: Decided) -> dict[str, float]:
-        """By control of rivals how probable it is that another one satisfies the claim."""
-        chances = {c.name: decided.another(c) for c in decided.case.h.controls}
-        return {name: chance for name, chance in chances.items() if chance > RARE}
-
-    def _further(self, wanted: Mapping[str, int]) -> list[Draw]:
-        """The draws that are missing of so many of each control, or one more for 0."""
-        have = Counter(draw.control.name for draw in self.bench.draws.values())
-        most = {name: n or have[name] + 1 for name, n in wanted.items()}
-        further = self.supply.further(lambda c: most.get(c.name, 0), have, max([*most.values(), 0]))
-        return [*further] if most else []
+        if self.count:
+            wanted = dict.fromkeys(tested, self.count)
+        have = {name: tested[name].draws for name in tested}
+        most = max(wanted.values(), default=0)
+        return [*self.supply.further(lambda c: wanted.get(c.name, 0), have, most)] if most else []

@@ -4,7 +4,6 @@ number depends on the others in its call, and what changes nothing."""
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -21,9 +20,8 @@ of another size may."""
 CLEAR = 3.0
 """So many times the difference between calls that agree is a change."""
 AGAIN, IN_ORDER = 7, 8
-"""Further calls that have to agree with one that differs from the first two: of a noisy yes or no,
-p²(1 - p)⁸ < 0.7% of calls are like that. And calls that all have to move one way, as noise does in
-2 of 8! cases."""
+"""Calls that have to agree with one that differs from two before, as of a noisy yes or no do at
+most p²(1 - p)⁸ < 0.7%; and that all have to move one way, as noise does in 2 of 8! cases."""
 SOME = 8
 """Prompts at most that are called once more in other company."""
 SHARES = 720_720
@@ -53,29 +51,23 @@ def is_fine(numbers: Iterable[np.ndarray]) -> bool:
 
 
 class Watch:
-    """Two prompts, on which calls are repeated to tell noise from what stays in the model.
-
-    Attributes:
-        numbers: theirs in the first call with the thing, and in the first without it.
-        noisy: whether calls differ.
-    """
+    """Two prompts, on which calls are repeated to tell noise from what stays in the model."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls, self.rows = calls, range(FEWEST)
         value, main = calls.thing.value, calls.thing.name
         self.without = lambda: calls.without(self.rows)
-        seen = [[call(), call()] for call in (self.without, lambda: calls(value, main, self.rows))]
-        self.first, self.second = seen[0]
-        self.numbers = effects(self.first, seen[1][0])
+        each = (self.without, lambda: calls(value, main, self.rows))
+        seen = [[call(), call()] for call in each]
+        self.first, self.numbers = seen[0][0], effects(seen[0][0], seen[1][0])
         self.exact = EXACT * sizes(self.numbers)
         self.noisy = any((apart(*pair) > self.exact).any() for pair in seen)
-        within = lambda: calls(value, main, self.rows)  # noqa: E731
-        if self.noisy and (_moves_on(seen[0], self.without) or _moves_on(seen[1], within)):
+        if self.noisy and any(map(_moves_on, seen, each)):
             raise self._left("each call moves its numbers further")
 
     def finish(self) -> None:
-        """Refuse a function that has left something in the model: its numbers without the thing
-        have changed for good. Raises: DataError (leaves-something)."""
+        """Refuse a function whose numbers without the thing have changed for good. Raises:
+        DataError (leaves-something)."""
         last, least = self.without(), self.exact
         moved = apart(self.first, last)
         for _ in range(0 if self.noisy else AGAIN):
@@ -111,7 +103,8 @@ def measure(calls: Calls, watch: Watch, bench: Bench) -> list[Note]:
     before, after = calls.without(), calls(value, main)
     numbers, noisy = effects(before, after), watch.noisy
     few = sorted(by_length[: min(SOME, len(by_length) // 2)], reverse=True)  # and less padding
-    part, beside = calls(value, main, few), {n: x[few] for n, x in before.items()}
+    part = calls(value, main, few)
+    beside: Numbers = {n: x[few] for n, x in before.items()}
     if (apart(part, {n: x[few] for n, x in after.items()}) > ROUNDING * sizes(numbers)).any():
         beside, again = calls.without(few), calls(value, main, few, again=1)
         noisy |= bool((apart(part, again) > EXACT * sizes(numbers)).any())
@@ -151,22 +144,10 @@ def _company(bench: Bench, name: str, parts: Sequence[Part], jitter: float) -> l
     if bench.reads(name) and all((x[c] == x[c][0]).all() for x in calls for c in both):
         message = f"{name} is one number for the whole call; return one for each prompt"
         raise DataError("one-for-all", message)
-    whole = all((numbers[c] % 1 == 0).all() for c in both)
-    read = bench.read & {*moved}
-    shift = max((_shift(d, whole=whole) for c in read for d in moved[c]), default=0.0)
-    code = "batch-decides" if 2 * shift > abs(np.nanmean(numbers[name])) else "batch"
+    shifts = [np.nan_to_num(abs(d)).mean() for c in bench.read & {*moved} for d in moved[c]]
+    decides = 2 * max(shifts, default=0.0) > abs(np.nanmean(numbers[name]))
+    code = "batch-decides" if decides else "batch"
     return [Note(code, {"name": name, "by": f"{most:.3g}"})]
-
-
-def _shift(moved: np.ndarray, *, whole: bool) -> float:
-    """By how much prompts move on average; of whole numbers, which may be drawn anew in each call,
-    by how much their mean does beyond two standard errors."""
-    moved = moved[np.isfinite(moved)]
-    if not moved.size or (whole and len(moved) < SOME - FEWEST):
-        return 0.0
-    if not whole:
-        return float(np.abs(moved).mean())
-    return max(0.0, abs(float(moved.mean())) - 2 * float(moved.std()) / math.sqrt(len(moved)))
 
 
 # ---- what changes nothing ------------------------------------------------------------------------
@@ -181,10 +162,8 @@ def refuse_ignoring(calls: Calls, arms: Mapping[str, Numbers], *, few: bool = Fa
         raise DataError("no-number", f"{calls.name} gives no number of any prompt, but NaN")
     moved = any(np.nan_to_num(x[n]).any() for x in arms.values() for n in names)
     if not moved and (not few or is_fine(after)):
-        message = (
-            f"{calls.name} gives the same numbers with {calls.thing.name}, without it and with"
-        )
-        raise DataError("ignores", f"{message} every control: it ignores what it is given")
+        message = f"{calls.name} ignores what it is given: its numbers are always the same"
+        raise DataError("ignores", message)
 
 
 def unmoved(bench: Bench) -> list[Note]:

@@ -12,7 +12,7 @@ import numpy as np
 from assay.checks.calls import Calls
 from assay.checks.rows import ENDS, Numbers, Prompts, effects, stems
 from assay.controls import vectors
-from assay.controls.material import ByPrompt, column
+from assay.controls.material import Patch, Span, column
 from assay.controls.table import TABLE, Control
 from assay.controls.things import Draw, Parts, Place, Thing, Vector, item
 from assay.errors import ClaimError, DataError, nearest
@@ -86,7 +86,7 @@ def _like(thing: Thing, value: Any, rows: Sequence[Any]) -> Any:
     """A value in the form of the thing's. Raises: DataError (wrong-part)."""
     if isinstance(thing, Vector):
         return vectors.cast(np.array(value) if isinstance(value, list) else value, thing.value)
-    if isinstance(thing, ByPrompt):
+    if isinstance(thing, Patch | Span):
         return column(value, rows)
     if isinstance(thing, Parts):
         value = [*map(item, value)] if isinstance(value, list) else []
@@ -126,7 +126,7 @@ def damaged(
         before[name], moved[name] = x, x + side * _spread(x, y) * dealt
         if np.isin([*x, *y], (0, 1)).all():
             moved[name] = moved[name].clip(0, 1)
-    able = not isinstance(calls.thing, Parts | Place | ByPrompt)  # but something is put in
+    able = not isinstance(calls.thing, Parts | Place | Patch | Span)  # but something is put in
     able |= any(_can_lose(x[np.isfinite(x)]) for x in without.values())
     return effects(before, moved), "" if able else "the model cannot do the other task"
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy import special
 
 from assay.checks.calls import NONE
 from assay.checks.rows import ENDS, Numbers, Prompts, effects
@@ -18,18 +17,12 @@ from assay.verdicts.conditions import Condition, column
 from assay.verdicts.rule import Control, Hypothesis, Sample, Verdict, interval, judge, judge_arm
 
 DAMAGE = "damage"
-LEAST = 3
-"""So many rivals of a pool say how much others differ."""
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """A verdict, and what it was decided by.
-
-    Attributes:
-        noise: the standard error that calls which differ add.
-    """
+    """A verdict, what it was decided by, and the standard error that calls which differ add."""
 
     case: Case
     samples: Mapping[str, Sample]
@@ -47,20 +40,6 @@ class Decided:
         """Whether the claim holds but for controls of noise."""
         rivals = tuple(c for c in self.case.h.controls if not c.noise)
         return judge(replace(self.case.h, controls=rivals), self.samples).outcome == "holds"
-
-    def another(self, control: Control) -> float:
-        """How probable it is that another rival of the pool satisfies the claim.
-
-        Formula: P(m + s √(1 + 1/n) t in the range), with the mean m and standard deviation s of n
-        rivals, less their errors, and Student's t with n - 1 degrees of freedom.
-        """
-        found, h = [interval(self.samples[arm]) for arm in control.arms], self.case.h
-        if control.noise or len(found) < LEAST or not all(i.defined for i in found):
-            return 0.0
-        x, errors = np.array([[i.estimate, i.variance] for i in found]).T
-        spread = max(x.var(ddof=1) - errors.mean(), 1e-300) * (1 + 1 / len(x))
-        t = (np.array([h.low, h.high]) - x.mean()) / math.sqrt(spread)
-        return float(np.diff(special.stdtr(len(x) - 1, t))[0])
 
 
 @dataclass(eq=False)
@@ -129,28 +108,23 @@ class Bench:
         """Judge by the rule alone."""
         empty, c = self.estimate(effects(self.before, self.before)), self.condition
         h = Hypothesis(c.low, c.high, self.main, empty=empty if math.isfinite(empty) else 0.0)
-        if self.known:
-            h = replace(h, missed=tuple(self.draws))
-        else:
-            h = replace(h, controls=tuple(self.controls.values()))
+        known, others = tuple(self.draws), tuple(self.controls.values())
+        h = replace(h, missed=known) if self.known else replace(h, controls=others)
         fresh = {arm: x for arm, x in self.arms.items() if arm not in self.samples}
         case = self.case({self.main: self.arms[self.main], **fresh}, h)
         self.samples |= {arm: case.sample(case.rows, arm) for arm in fresh}
         first, other = map(self.estimate, self.repeats or 2 * (self.arms[self.main],))
         error = abs(first - other) / 2
         bounds, unmet = self._bounds()
-        samples = {arm: widened(x, error) for arm, x in self.samples.items()}
-        if bounds:
-            exact = self.bounds is not None
-            samples = {a: replace(x, bounds=bounds, exact=exact) for a, x in self.samples.items()}
-        if self.given and not self._is_given(self.given):
-            unmet.append(self.given.text)
+        samples = {
+            arm: replace(x, bounds=bounds, exact=bool(self.bounds)) if bounds else widened(x, error)
+            for arm, x in self.samples.items()
+        }
+        if g := self.given:
+            needed = Hypothesis(g.low, g.high, self.main)
+            of = replace(self, condition=g).case({self.main: self.arms[self.main]}, needed)
+            unmet += [g.text] * (judge_arm(needed, of.whole).outcome != "holds")
         return Decided(self.case(self.arms, h), samples, judge(h, samples, unmet), error)
-
-    def _is_given(self, c: Condition) -> bool:
-        h = Hypothesis(c.low, c.high, self.main)
-        case = replace(self, condition=c).case({self.main: self.arms[self.main]}, h)
-        return judge_arm(h, case.whole).outcome == "holds"
 
     def _bounds(self) -> tuple[Range | None, list[str]]:
         """Between which numbers that of each prompt lies, if bounds are given, or all prompts are 0
@@ -175,9 +149,7 @@ class Bench:
 
 
 def widened(sample: Sample, error: float) -> Sample:
-    """The sample with its units farther from their mean, which makes its variance larger by that of
-    this error.
-
+    """The sample with units so far from their mean that its variance V is V + error².
     Formula: x̄ + (x - x̄) √(1 + error² / V)
     """
     variance = interval(sample).variance if error else 0.0

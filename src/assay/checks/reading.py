@@ -54,18 +54,16 @@ class Rows:
         if len(kinds) != 2:
             raise DataError("two-labels", f"y has {len(kinds)} labels; a probe tells two apart")
         stated = np.unique([str(g) for g in groups], return_inverse=True)[1]
-        row = [x.tobytes() for x in np.round(x, 6) + 0.0]
-        words = [" ".join(text.casefold().split()) or str(i) for i, text in enumerate(said)]
-        group = joined(stated, row, words if texts is not None else stated)
+        row = [values.tobytes() for values in np.round(x, 6) + 0.0]
+        words = [" ".join(text.casefold().split()) or i for i, text in enumerate(said)]
+        group = joined(stated, row, words)
+        if (fewest := min(len({*group[label == k]}) for k in (0, 1))) < LEAST:
+            raise DataError("few-groups", f"a label is in {fewest} groups; {LEAST} are needed")
         keys = [*zip(stated, said, row, label, strict=True)]
         order = np.array(sorted(range(len(x)), key=keys.__getitem__))
-        fewest = min(len({*group[label == k]}) for k in (0, 1))
-        if fewest < LEAST:
-            raise DataError("few-groups", f"a label is in {fewest} groups; {LEAST} are needed")
-        merged, told = int(stated.max() - group.max()), [said[i] for i in order]
-        return cls(
-            x[order], label[order] == 1, group[order], told * (texts is not None), order, merged
-        )
+        texts = [said[i] for i in order] if texts is not None else []
+        merged = int(stated.max() - group.max())
+        return cls(x[order], label[order] == 1, pd.factorize(group[order])[0], texts, order, merged)
 
     def folds(self) -> np.ndarray:
         """The fold of each row, [way, row]; no group is in two."""
@@ -86,47 +84,40 @@ class Rows:
         return self.y[first][order][by]
 
 
-def joined(*keys: Sequence[Any]) -> np.ndarray:
+def joined(*keys: Any) -> np.ndarray:
     """Groups of rows that have any of several keys in common."""
     group, before = pd.Series(np.arange(len(keys[0]))), pd.Series(dtype=int)
     while not group.equals(before):
         before = group
         for key in keys:
-            group = group.groupby(pd.Series(key)).transform("min")
+            group = group.groupby(pd.Series(key), sort=False).transform("min")
     return np.unique(group, return_inverse=True)[1]
 
 
 def scores(probe: Any, x: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Score every row by probes that have learned labels, [draw, row], from the other folds.
-
-    Returns: above 0 for yes, [draw, way, row]. Of a regressor all have one mean over the rows, as
-    where a fold has more of one label the others have less.
-    """
+    """Score every row by probes that have learned labels, [draw, row], from the other folds: above
+    0 for yes, [draw, way, row]."""
     out = np.empty((len(labels), *folds.shape))
     for way, fold in enumerate(folds):
         for k in np.unique(fold):
-            found = _learned(probe, x, labels, fold != k)
-            out[:, way, fold == k] = found[:, fold == k]
+            out[:, way, fold == k] = _learned(probe, x, labels, fold != k)[:, fold == k]
     return np.round(out, 10)  # rows that are equal have equal scores
 
 
 def _learned(probe: Any, x: np.ndarray, labels: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """What probes of each way of labels say of all rows; one probe for all, if it takes several."""
+    """What probes of each way of labels say of all rows. Those of a regressor have one mean over
+    the rows: where a fold has more of one label the others have less."""
     if is_classifier(probe):
         made = [clone(probe).fit(x[train], y[train]) for y in labels]
         if hasattr(made[0], "decision_function"):
             return np.array([fit.decision_function(x) for fit in made])
         return np.array([fit.predict_proba(x)[:, 1] - 0.5 for fit in made])
     signs, found = np.where(labels, 1.0, -1.0).T, None
-
-    def said(y: np.ndarray) -> np.ndarray:
-        return np.asarray(clone(probe).fit(x[train], y[train]).predict(x))
-
     if len(labels) > 1:
         with contextlib.suppress(ValueError):  # of an estimator that takes one target alone
-            found = said(signs)
+            found = clone(probe).fit(x[train], signs[train]).predict(x)
     if found is None:
-        found = np.column_stack([said(y) for y in signs.T])
+        found = np.column_stack([clone(probe).fit(x[train], y[train]).predict(x) for y in signs.T])
     return np.asarray((found - found.mean(0) + signs.mean(0)).T)
 
 
@@ -154,10 +145,9 @@ def parts(
             every += above.sum(), above.size
     with np.errstate(invalid="ignore", divide="ignore"):
         auroc = every[0] / every[1], (every[0] - won) / (every[1] - of)
-    own = right.sum() - np.bincount(group, right)
-    measures = {"auroc": auroc, "accuracy": (right.mean(), own / (len(y) - rows))}
+    accuracy = right.mean(), (right.sum() - np.bincount(group, right)) / (len(y) - rows)
     found = {}
-    for name, (whole, left) in measures.items():
+    for name, (whole, left) in {"auroc": auroc, "accuracy": accuracy}.items():
         values = len(rows) * whole - (len(rows) - 1) * left
         found[name] = np.round(values + whole - values.mean(), 12)
     return found

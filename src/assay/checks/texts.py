@@ -8,33 +8,33 @@ import numpy as np
 from scipy import stats
 from sklearn.feature_extraction.text import CountVectorizer
 
-WORD = r"\w+|[^\w\s]"
+Columns = tuple[list[str], np.ndarray]
+"""The names of what is counted, and the counts, [text, name]."""
 FROM_EACH_END = 8
 """So many words have a place, from the first and from the last."""
 LEAST = 0.03
 """The share of texts in which something has to be, and in two at least, to be learned from."""
-Columns = tuple[list[str], np.ndarray]
-"""The names of what is counted, and the counts, [text, name]."""
 
 
 def readers(texts: Sequence[str]) -> dict[str, Columns]:
     """By control what it counts in each text."""
-    least = min(max(2, int(np.ceil(LEAST * len(texts)))), len(texts))
-    words = CountVectorizer(token_pattern=WORD).build_analyzer()
-    counters = {
-        "bag": CountVectorizer(token_pattern=WORD, min_df=least),
-        "places": CountVectorizer(analyzer=lambda text: _places(words(text)), min_df=least),
-        "spelling": CountVectorizer(analyzer=_spelling, min_df=least),
-        "pairs": CountVectorizer(token_pattern=WORD, ngram_range=(2, 2), min_df=least),
+    words = CountVectorizer(token_pattern=r"\w+|[^\w\s]").build_analyzer()
+    each = [words(text) for text in texts]
+    things = {
+        "bag": each,
+        "places": [_places(w) for w in each],
+        "spelling": [[*text, *(f"-{w[-2:]}" for w in text.split())] for text in texts],
+        "pairs": [[*map(" ".join, zip(["^", *w], [*w, "$"], strict=True))] for w in each],
     }
-    sizes = np.array([[len(text), len(words(text))] for text in texts], float)
-    found = {"lengths": (["characters", "words"], np.hstack([sizes, np.log1p(sizes)]))}
-    for control, counter in counters.items():
-        try:
-            counts = counter.fit_transform(texts).toarray().astype(float)
-        except ValueError:  # nothing is in enough texts
-            continue
-        found[control] = [*counter.get_feature_names_out()], counts
+    sizes = np.array([[len(text), len(w)] for text, w in zip(texts, each, strict=True)], float)
+    names = ["characters", "words", "log of characters", "log of words"]
+    found = {"lengths": (names, np.hstack([sizes, np.log1p(sizes)]))}
+    for control, listed in things.items():
+        counter = CountVectorizer(analyzer=list)
+        counts = counter.fit_transform(listed).toarray().astype(float)
+        kept = (counts > 0).sum(0) >= max(2, LEAST * len(texts))
+        if kept.any():
+            found[control] = [*counter.get_feature_names_out()[kept]], counts[:, kept]
     return found
 
 
@@ -44,17 +44,10 @@ def _places(words: Sequence[str]) -> list[str]:
     return first + [f"{w} at {-k}" for k, w in enumerate(words[: -FROM_EACH_END - 1 : -1], 1)]
 
 
-def _spelling(text: str) -> list[str]:
-    """Characters, their kinds, and the last two letters of words."""
-    kinds = {"a capital": str.isupper, "a digit": str.isdigit}
-    ends = [f"-{word[-2:]}" for word in text.split() if len(word) > 2]
-    return [*text, *ends, *(kind for kind, of in kinds.items() for c in text if of(c))]
-
-
 def telling(columns: Columns, y: np.ndarray) -> tuple[str, float]:
     """The one thing that tells the labels best by itself, and its AUROC."""
     names, x = columns
-    ranks, n = stats.rankdata(x[:, : len(names)], axis=0), int(y.sum())
+    ranks, n = stats.rankdata(x, axis=0), int(y.sum())
     aurocs = (ranks[y].mean(0) - (n + 1) / 2) / (len(y) - n)
     best = int(np.abs(aurocs - 0.5).argmax())
     return names[best], float(max(aurocs[best], 1 - aurocs[best]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count as numbers
 from typing import Any
 
@@ -29,15 +29,8 @@ def column(values: Any, rows: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-class ByPrompt(Thing):
-    """A thing whose values have a part for each prompt."""
-
-    def of_rows(self, value: Any, rows: Sequence[int]) -> Any:
-        return [value[i] for i in rows]
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Patch(ByPrompt):
+class Patch(Thing):
     """What is put into each prompt: a list, or the column that has it.
 
     Attributes:
@@ -45,12 +38,14 @@ class Patch(ByPrompt):
     """
 
     others: Sequence[Any] | None = None
-    kind = "patch"
+    kind, by_prompt = "patch", True
 
     def bound(self, rows: Sequence[Any]) -> Patch:
+        """With the column looked up."""
         return replace(self, value=column(self.value, rows))
 
     def near(self, count: int) -> Mapping[str, Maker]:
+        """Parts of prompts with another part."""
         pool = [(_key(x), x) for x in (self.value if self.others is None else self.others)]
         free = [[x for key, x in pool if key != own] for own in map(_key, self.value)]
 
@@ -67,7 +62,7 @@ def _key(x: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Span(ByPrompt):
+class Span(Thing):
     """Words of each prompt that are deleted: a list, or the column that has them. Once bound, its
     value is the texts without them; in a draw as many words elsewhere are deleted.
 
@@ -78,10 +73,11 @@ class Span(ByPrompt):
     """
 
     of: Any = "text"
-    cuts: Sequence[tuple[list[str], int, int]] = ()
-    kind = "span"
+    cuts: Sequence[tuple[list[str], int, int]] = field(default=(), repr=False)
+    kind, by_prompt = "span", True
 
     def bound(self, rows: Sequence[Any]) -> Span:
+        """With the texts of these prompts."""
         if self.cuts:
             return self
         texts = list(rows) if all(isinstance(row, str) for row in rows) else column(self.of, rows)
@@ -90,6 +86,7 @@ class Span(ByPrompt):
         return replace(self, value=[_without(*cut) for cut in cuts], cuts=cuts)
 
     def near(self, count: int) -> Mapping[str, Maker]:
+        """Other spans, anywhere."""
         return {"span": lambda k: [self._elsewhere(k, i) for i in range(len(self.cuts))]}
 
     def _elsewhere(self, k: int, i: int) -> str:
@@ -130,13 +127,13 @@ class Text(Thing):
     kind = "text"
 
     def near(self, count: int) -> Mapping[str, Maker]:
-        tries = range((count or FEW) if len({*self.value.split()}) > 1 else 0)
-        near = {
-            "words": [picks.reordered(self.value, k) for k in tries],
-            "length": [picks.with_as_many_words(x, self.value) for x in self.others],
-            "paraphrase": self.paraphrases,
-        }
-        return {name: texts for name, texts in near.items() if texts}
+        """Other orders, texts and wordings."""
+        near: dict[str, Maker] = {}
+        if len({*self.value.split()}) > 1:
+            near["words"] = (picks.reordered(self.value, k) for k in range(count or FEW))
+        if self.others:
+            near["length"] = [picks.with_as_many_words(x, self.value) for x in self.others]
+        return near | ({"paraphrase": self.paraphrases} if self.paraphrases else {})
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -17,8 +17,8 @@ class Control:
     Attributes:
         name: as in an arm ARM/NAME.
         why: what would explain the result if the control did as well.
-        noise: its draws are independent draws of one distribution, judged by how many of them
-            satisfy the claim; otherwise each is a rival that has to be beaten.
+        noise: judged by how many of its independent draws satisfy the claim; of a rival, each
+            has to be beaten.
         default: it is tried wherever it can be made; otherwise only where it is named.
     """
 
@@ -57,7 +57,12 @@ ROWS = (
     ("span", "span", "noise", "deleting as many words elsewhere has the effect"),
     ("training", "shuffled", "noise", "as much training on shuffled labels has the effect"),
     ("training", "other-text", "rival", "as much training on something else has the effect"),
-    ("training", "untrained", "named", "the same training from random weights has the effect"),
+    (
+        "training",
+        "untrained",
+        "named noise",
+        "the same training of random weights has it",
+    ),
     ("weights", "shuffled", "noise", "any change of the weights of this size has the effect"),
     ("weights", "untrained", "noise", "two models with random weights differ as much"),
     ("weights", "layer", "named", "the same change of another layer has the effect"),
@@ -88,7 +93,7 @@ ROWS = (
     ("probe", "asked", "named", "the model says it when it is asked in words"),
     ("removal", "damage", "rival", "the change does as much damage to other tasks"),
 )
-"""What is credited (an aspect of a change), the control, how it is judged, and its explanation."""
+"""What is credited (the aspect), the control, how it is judged, and what it would explain."""
 TABLE: Mapping[str, tuple[Control, ...]] = MappingProxyType(
     {
         aspect: tuple(
@@ -99,7 +104,6 @@ TABLE: Mapping[str, tuple[Control, ...]] = MappingProxyType(
         for aspect, *_ in ROWS
     }
 )
-"""By aspect."""
 NEEDS: Mapping[str, str] = MappingProxyType(
     {
         "vector/shuffled": "Vector.learned(acts, labels), with two rows of each label",

@@ -34,7 +34,7 @@ class _Brief(reprlib.Repr):
 
 
 _BRIEF = _Brief()
-_BRIEF.maxother = _BRIEF.maxstring = 60
+_BRIEF.maxother, _BRIEF.maxstring, _BRIEF.maxlist = 40, 40, 3
 
 
 class OneLine:
@@ -44,7 +44,7 @@ class OneLine:
         parts = list[str]()
         for f in fields(self):  # type: ignore[arg-type]
             x = getattr(self, f.name)
-            if x is not f.default and not (isinstance(x, Mapping) and not x):
+            if f.repr and x is not f.default and not (isinstance(x, Mapping) and not x):
                 parts.append((f"{f.name}=" if parts else "") + _BRIEF.repr(x))
         return " ".join(f"{type(self).__name__}({', '.join(parts)})".split())
 
@@ -73,6 +73,8 @@ class Thing(OneLine):
     kind: ClassVar[str] = "thing"
     tries: ClassVar[int] = DRAWS
     """Draws of noise, by default."""
+    by_prompt: ClassVar[bool] = False
+    """A value has a part for each prompt."""
 
     @property
     def aspect(self) -> str:
@@ -122,7 +124,7 @@ class Thing(OneLine):
 
     def of_rows(self, value: Any, rows: Sequence[int]) -> Any:
         """What of a value belongs to some of the prompts."""
-        return value
+        return [value[i] for i in rows] if self.by_prompt else value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -188,6 +190,7 @@ class Vector(Thing):
         return cls(true, around, makers={name: m for name, m in makers.items() if m})
 
     def near(self, count: int) -> Mapping[str, Maker]:
+        """Random ones, and the opposite."""
         value = self.value
         around = value[None][:0] if self.around is None else self.around
         random = lambda k: vectors.random_like(value, around, 2 * k)  # noqa: E731
@@ -206,6 +209,7 @@ class Subspace(Thing):
     kind = "subspace"
 
     def near(self, count: int) -> Mapping[str, Maker]:
+        """Random ones."""
         return {"random": lambda k: vectors.random_subspace(self.value, self.around, k)}
 
 
@@ -253,12 +257,14 @@ class Parts(Thing):
         return [item(x) for x in self.of]
 
     def named(self, value: Any) -> str:
+        """Such as "heads 2.1 + 2.3"."""
         each = [".".join(map(str, x)) if isinstance(x, tuple) else str(x) for x in value]
         more = [f"{len(each) - SMALL} more"] if len(each) > SMALL else []
         noun = self.kind.removesuffix("s") if len(each) == 1 else self.kind
         return f"{noun} {' + '.join(each[:SMALL] + more)}"
 
     def near(self, count: int) -> Mapping[str, Maker]:
+        """Others that are alike, and random ones."""
         pool, sizes = self.pool, [self._sizes(name) for name in self.like]
         others, blocks = len({*pool} - {*self.value}), self.kind == "heads"
         count = count or (others if others <= SMALL else FEW)
@@ -314,10 +320,13 @@ class Place(Thing):
 
     @property
     def aspect(self) -> str:
+        """What kind of place it is."""
         return self.what
 
     def named(self, value: Any) -> str:
+        """Such as "layer 5"."""
         return f"{self.what} {value}"
 
     def near(self, count: int) -> Mapping[str, Maker]:
+        """The others."""
         return {self.what: [x for x in self.others if x != self.value]}

@@ -12,8 +12,7 @@ import numpy as np
 from assay.errors import DataError
 from assay.train import rng
 
-Array = Any
-"""A NumPy array or a torch tensor."""
+Array = Any  # of NumPy or torch
 SAME = 1e-5
 """A difference below this share of the compared vectors is due to rounding."""
 
@@ -68,7 +67,6 @@ def random_like(direction: Array, around: Array, seed: int) -> Array:
     Args:
         direction: the direction that is replaced, [d].
         around: activations, [n, d]; without spread, all dimensions count equally.
-        seed: which draw.
     Formula: v = Σ g_i (x_i - x̄) / ‖x_i - x̄‖ with normal g_i, less its share of the direction
     """
     sample = filled(around, direction, seed - seed % 2)

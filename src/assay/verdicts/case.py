@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from assay.errors import DataError
+from assay.verdicts import reading
 from assay.verdicts.columns import restates
 from assay.verdicts.conditions import Condition
 from assay.verdicts.rows import LARGEST
@@ -99,7 +100,9 @@ class Case:
     def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
         """What decides the claim, by these rows, with an arm in the method's place."""
         arms = self.measured if rows is self.rows else self.measures(rows)
-        sample = self.condition.sample(arms, self.units, self.main, {self.main: arm or self.main})
+        sample = reading.sample(
+            self.condition, arms, self.units, self.main, {self.main: arm or self.main}
+        )
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 
     @cached_property

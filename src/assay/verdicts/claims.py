@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from assay.errors import ClaimError, nearest
-from assay.verdicts import rule
+from assay.verdicts import reading, rule
 from assay.verdicts.conditions import Condition, parse
 
 Names = str | Sequence[str]
@@ -56,7 +56,7 @@ class Claim:
     folds: str = ""
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self) if "Names" in str(f.type)):
+        for name in ("controls", "noise", "found", "missed", "unit", "fixed", "given"):
             value = getattr(self, name)
             if not isinstance(value, Mapping):
                 object.__setattr__(self, name, (value,) if isinstance(value, str) else (*value,))
@@ -138,7 +138,7 @@ def judge_arrays(
 
     def judged(main: str) -> rule.Verdict:
         def read(arm: str) -> rule.Sample:
-            return bounded(condition.sample(arms, units, main, {main: arm}), claim.bounds)
+            return bounded(reading.sample(condition, arms, units, main, {main: arm}), claim.bounds)
 
         named = [*(a for c in controls for a in c.arms), *claim.found, *claim.missed]
         samples = {arm: read(arm) for arm in (main, *named)}
@@ -208,7 +208,7 @@ def _unmet(
     """The conditions that have to hold first, and do not."""
     unmet = list[str]()
     for condition in given:
-        sample = condition.sample(arms, tuple(claim.unit), main)
+        sample = reading.sample(condition, arms, tuple(claim.unit), main)
         low, high = rule.interval(sample, claim.folds).limits(claim.level)
         if hypothesis(claim, condition, ()).outcome(low, high) != "holds":
             unmet.append(condition.text)

@@ -12,10 +12,7 @@ from scipy.cluster import hierarchy
 
 FEW = 12
 """A column of at most so many values is one of kinds."""
-STEPS = 5
-"""Into how many steps of equal size other columns are cut."""
 MISSING = "(missing)"
-DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def is_name(x: pd.Series) -> bool:
@@ -32,7 +29,7 @@ def as_numbers(x: pd.Series) -> pd.Series | None:
     """Its values as numbers, ISO dates as hours; None of anything else."""
     if not is_name(x):
         return x.astype(float)
-    if x.dtype == bool or not x.astype(str).str.match(DATE).all():
+    if x.dtype == bool or not x.astype(str).str.match(r"\d{4}-\d\d-\d\d").all():
         return None
     dates = pd.to_datetime(x, errors="coerce", format="ISO8601", utc=True)
     return None if dates.isna().any() else (dates - dates.min()).dt.total_seconds() / 3600
@@ -53,7 +50,7 @@ def steps(x: pd.Series) -> np.ndarray:
     number = as_numbers(x)
     if number is None or x.nunique() <= FEW:
         return codes(x)
-    return pd.qcut(number.rank(method="first"), STEPS, labels=False).fillna(STEPS).to_numpy(int)
+    return pd.qcut(number.rank(method="first"), 5, labels=False).fillna(5).to_numpy(int)
 
 
 def is_even(x: pd.Series) -> bool:

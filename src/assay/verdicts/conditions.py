@@ -19,7 +19,7 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -93,13 +93,6 @@ class Condition:
     def arms(self) -> tuple[str, ...]:
         """The arms that it names, in order."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm))
-
-    def sample(self, arms: Arms, units: Sequence[str], main: str, swap: Swap = None) -> rule.Sample:
-        """The numbers that decide, with other arms in the places that `swap` names."""
-        from assay.verdicts.arrays import Grid
-        from assay.verdicts.reading import Reading
-
-        return Reading(self, Grid(arms, main, swap or {}, tuple(units), self.over)).sample()
 
 
 def parse(text: str, functions: Mapping[str, Callable[..., Any]] | None = None) -> Condition:

@@ -29,6 +29,8 @@ CHANCE = 0.05
 """The p-value below which units differ or follow, shared among all the ways that are tried."""
 
 Limits = tuple[float, float]
+Grouping = tuple[str, str, Interval, bool]
+"""What units share, in how many groups, the interval by these, and whether they may decide."""
 
 
 def open_by(case: Case, code: str, by: Interval | Limits, **data: object) -> Note | None:
@@ -36,7 +38,7 @@ def open_by(case: Case, code: str, by: Interval | Limits, **data: object) -> Not
     low, high = limits_of(case, by) if isinstance(by, Interval) else by
     if case.h.outcome(low, high) == "holds":
         return None
-    return Note(code, {**data, "low": low, "high": high})
+    return Note(code, {**data, "low": float(low), "high": float(high)})
 
 
 def limits_of(case: Case, i: Interval) -> Limits:
@@ -64,10 +66,6 @@ def groups(case: Case) -> Note | None:
         code = "groups" if decide else "few-groups"
         notes.append(open_by(case, code, i, column=name, n=n))
     return doubtful(notes)
-
-
-Grouping = tuple[str, str, Interval, bool]
-"""Of what units are groups, of how many, the interval by these, and whether they may decide."""
 
 
 def _grouped(case: Case) -> Iterator[Grouping]:
@@ -221,7 +219,8 @@ def missing(case: Case) -> Note | None:
     """
     cell = [*case.units, *case.dims, "arm"]
     rows = case.levels.drop_duplicates(cell).set_index(cell)[[*case.numbers]]
-    if not case.has_own_units(case.levels):  # what is not there is missing
+    levelled = case.levels[[*case.dims]].notna().all(axis=None)  # an arm may have none
+    if levelled and not case.has_own_units(case.levels):  # what is not there is missing
         rows = rows.unstack("arm").stack("arm", future_stack=True)
     gone = int(rows.isna().any(axis=1).sum())
     if not gone:

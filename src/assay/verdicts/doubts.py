@@ -18,15 +18,7 @@ from scipy import stats
 from assay.errors import AssayError
 from assay.notes import Note
 from assay.verdicts.columns import FEW, as_numbers, is_name, plain, restates, steps
-from assay.verdicts.dependence import (
-    copies,
-    doubtful,
-    f_test,
-    groups,
-    missing,
-    open_by,
-    order,
-)
+from assay.verdicts.dependence import copies, doubtful, f_test, groups, missing, open_by, order
 from assay.verdicts.rule import FEWEST, LEVEL, Interval, Verdict, interval
 
 if TYPE_CHECKING:
@@ -42,6 +34,9 @@ HEAP = 0.25
 """The least share of an arm's rows that is a heap."""
 KINDS = 6
 """A column of at most so many values tells kinds of units apart; of others, the halves are two."""
+
+Part = tuple[str, str, str, pd.Series]
+"""A column, = or ≠, a value of it, and which rows these are."""
 
 
 def choice(case: Case) -> Note | None:
@@ -194,18 +189,11 @@ def _shown(x: object) -> str:
 
 
 def twins(case: Case) -> Note | None:
-    """Two arms have the same numbers at some units: a control those of what it is compared with,
-    or an arm those of one without a part in the claim; or two columns of one arm alone are equal.
+    """Two arms have the same numbers at most units: a control those of what it is compared with,
+    or an arm of the claim those of one that has no part in it.
 
     Source: Simonsohn 2013 (identical numbers in raw data).
     """
-    for one, other, same in (*_twin_arms(case), *_twin_columns(case)):
-        if (share := float(same.mean())) >= MOST:
-            return Note("twins", {"one": one, "other": other, "share": share})
-    return None
-
-
-def _twin_arms(case: Case) -> Iterator[tuple[str, str, np.ndarray]]:
     cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"], dropna=False)
     wide = [cells[name].mean().unstack("arm") for name in case.numbers]
     controls = [arm for control in case.h.controls for arm in control.arms]
@@ -214,16 +202,9 @@ def _twin_arms(case: Case) -> Iterator[tuple[str, str, np.ndarray]]:
     for a, b in (*pairs, *itertools.product(case.compared, others)):
         if all(a in w and b in w and w[a].nunique() >= len(w) / 2 for w in wide):
             same = [np.isclose(w[a], w[b], 1e-5, 1e-5 * w[b].std()) for w in wide]
-            yield a, b, np.logical_and.reduce(same)
-
-
-def _twin_columns(case: Case) -> Iterator[tuple[str, str, np.ndarray]]:
-    rows, main = case.rows.select_dtypes("number"), case.main
-    others = rows.columns.difference([*case.units, *case.dims, *case.numbers])
-    for a, b in itertools.product(case.numbers, others):
-        same = (rows[a] == rows[b]).groupby(case.rows["arm"]).all()
-        if len(same) > 1 and [*same.index[same]] == [main]:
-            yield f"{main}.{a}", f"{main}.{b}", np.ones(1)
+            if (share := float(np.logical_and.reduce(same).mean())) >= MOST:
+                return Note("twins", {"one": a, "other": b, "share": share})
+    return None
 
 
 def mixture(case: Case) -> Note | None:
@@ -240,12 +221,8 @@ def mixture(case: Case) -> Note | None:
             low, high = (i.estimate, i.estimate) if i.ties else i.limits(level)
             if case.h.outcome(low, high) == "fails":
                 part = {"column": column, "sign": sign, "value": value}
-                return Note("mixture", {**part, "low": low, "high": high})
+                return Note("mixture", {**part, "low": float(low), "high": float(high)})
     return None
-
-
-Part = tuple[str, str, str, pd.Series]
-"""A column, = or ≠, a value of it, and which rows these are."""
 
 
 def _kinds(case: Case) -> Iterator[Part]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
@@ -47,15 +47,17 @@ class Reading:
     def sample(self) -> Sample:
         """The numbers that decide. Raises: ClaimError."""
         quantity, grid = self.condition.quantity, self.grid
-        for unit in (u for u in grid.units if u in grid.over):
-            raise ClaimError("over-units", f"{unit} is a kind of unit; it has no over=")
+        if len(grid.units) not in (1, 2) or {*grid.units} & {*grid.over}:
+            raise ClaimError("units", "name one or two kinds of units, none of them in over=")
         grid.span_units(c.arm for c in self.condition.columns)
         with np.errstate(all="ignore"):
             formula = ast.unparse(self._formula(quantity))
             span = _span(formula, [ends for _, ends in self.terms])
         names = {x.id for x in ast.walk(quantity) if isinstance(x, ast.Name)}
         bounds, ends = (None, span) if names & {*ENDS} else (span, None)
-        return Sample(*self._cells(formula), bounds, ends=ends)
+        cells, units, formula = _cells([x for x, _ in self.terms], grid, formula)
+        cells = cells * (np.nan if self.undefined else 1.0)
+        return Sample(cells, units, formula, bounds, ends=ends)
 
     # ---- the formula
 
@@ -107,27 +109,6 @@ class Reading:
         at = column(node)
         return (0.0, 1.0) if at and self.grid.is_share(at.name) else None
 
-    def _cells(self, formula: str) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
-        """The terms by cell, their units, and the formula. Of cells that lack a term none counts,
-        where any has all; a sum of multiples is computed in each."""
-        units = [self.grid.labels[u] for u in self.grid.units]
-        places = np.meshgrid(*units, indexing="ij")
-        cells = np.stack([np.broadcast_to(x, places[0].shape).ravel() for x, _ in self.terms], 1)
-        known = np.isfinite(cells)
-        whole = known.all(1)
-        kept = whole if whole.any() else known.any(1) | ~known.any()
-        cells, size = cells[kept], abs(cells[kept]).max(1)
-        if whole.any() and _adds(formula):
-            cells, formula = compiled(formula)[0](cells)[:, None], "x0"
-            cells[abs(cells[:, 0]) <= SAME * size] = 0.0
-            if np.ptp(cells) <= SAME * size.max():
-                cells[:] = cells[0]
-        for k, x in enumerate(cells.T):
-            for y in cells.T[:k]:
-                x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
-        labels = {u: x.ravel()[kept] for u, x in zip(self.grid.units, places, strict=True)}
-        return cells * (np.nan if self.undefined else 1.0), labels, formula
-
     # ---- of each unit
 
     def values(self, node: ast.expr) -> Any:
@@ -174,14 +155,7 @@ class Reading:
         if name not in ("first", "argmax"):
             function = {"share": "mean", "count": "sum"}.get(name, name)
             return getattr(np, function)(x, axes, keepdims=True)
-        at, most = np.asarray(levels[0]), x.max(axes, keepdims=True)
-        if at.dtype.kind not in "iuf":
-            raise ClaimError("no-order", f"{name} needs numbers, and {dims[0]} has names")
-        there = x > 0 if name == "first" else x >= most - SAME * abs(most)
-        step = np.diff(np.sort(at)).min() if len(at) > 1 else 1.0
-        at = np.expand_dims(at, [a for a in range(x.ndim) if a != axes[0]])
-        first = np.where(there, at, at.max() + step).min(axes, keepdims=True)
-        return np.where(np.isfinite(most), first, np.nan)
+        return _first(name, x, np.asarray(levels[0]), axes[0])
 
     def _call(self, node: ast.Call, name: str) -> np.ndarray:
         """What a statistic or a function of one's own comes to."""
@@ -242,3 +216,49 @@ def _compared(compare: Callable[..., Any], a: Any, b: Any) -> np.ndarray:
     """1 where a comparison is true and 0 where it is false, of numbers without their rounding."""
     gap = _exact(a - b, a, b)
     return np.where(np.isnan(gap), np.nan, compare(gap, 0.0))
+
+
+def _first(name: str, x: np.ndarray, levels: np.ndarray, axis: int) -> np.ndarray:
+    """The first level at which something is so, or is largest; else that after the last."""
+    if levels.dtype.kind not in "iuf":
+        raise ClaimError("no-order", f"{name} is a level, and these levels are names")
+    most = x.max(axis, keepdims=True)
+    there = x > 0 if name == "first" else x >= most - SAME * abs(most)
+    step = np.diff(np.sort(levels)).min() if len(levels) > 1 else 1.0
+    levels = np.expand_dims(levels, [a for a in range(x.ndim) if a != axis])
+    first = np.where(there, levels, levels.max() + step).min(axis, keepdims=True)
+    return np.where(np.isfinite(most), first, np.nan)
+
+
+def _cells(
+    terms: Sequence[np.ndarray], grid: Grid, formula: str
+) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
+    """The terms by cell, their units, and the formula. Of cells that lack a term none counts,
+    where any has all; a sum of multiples is computed in each."""
+    places = np.meshgrid(*(grid.labels[u] for u in grid.units), indexing="ij")
+    cells = np.stack([np.broadcast_to(x, places[0].shape).ravel() for x in terms], axis=1)
+    known = np.isfinite(cells)
+    whole = known.all(1)
+    kept = whole if whole.any() else known.any(1) | ~known.any()
+    cells, size = cells[kept], abs(cells[kept]).max(1)
+    if whole.any() and _adds(formula):
+        cells, formula = compiled(formula)[0](cells)[:, None], "x0"
+        cells[abs(cells[:, 0]) <= SAME * size] = 0.0
+        if np.ptp(cells) <= SAME * size.max():
+            cells[:] = cells[0]
+    for k, x in enumerate(cells.T):
+        for y in cells.T[:k]:
+            x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
+    return cells, {u: x.ravel()[kept] for u, x in zip(grid.units, places, strict=True)}, formula
+
+
+def sample(
+    condition: Condition,
+    arms: Mapping[str, xr.Dataset],
+    units: Sequence[str],
+    main: str,
+    swap: Mapping[str, str] | None = None,
+) -> Sample:
+    """The numbers that decide a condition, with other arms in the places that `swap` names."""
+    grid = Grid(arms, main, swap or {}, tuple(units), condition.over)
+    return Reading(condition, grid).sample()

@@ -490,6 +490,7 @@ class Arm:
 
     @property
     def estimate(self) -> float:
+        """The number itself."""
         return self.interval.estimate
 
 

@@ -30,7 +30,8 @@ POST = "ln1_post_scale"
 def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
     """What heads or sites add to the logit of a text's first token, or of the unchanged model's
     most probable token; for two texts, to the first logit minus the second. Parts that together are
-    the whole stream add up to the logit, before any cap.
+    the whole stream add up to the logit, before any cap, but for the biases of the final norm and
+    of the unembedding.
 
     Formula: (γ ∘ P w / σ(x)) · U_token, w what is written, x the last stream, P x / σ(x) the final
     norm without its weight γ

@@ -1,7 +1,7 @@
 """Files that somebody else wrote, and command lines that nobody meant: an answer or one line,
 nothing written, nothing that hangs.
 
-A short form runs always; `pytest -m slow tests/attacks` tries 5,000.
+A short form runs always; `pytest -m slow tests/acceptance` tries 5,000.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from damage import harm, limited
 from safetensors.torch import load_file, save_file
 
 import tiny_models
 from assay.cli.main import main
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from damage import harm, limited
 
 DATA = Path(__file__).parents[1] / "fixtures" / "formats"
 ROWS = (

@@ -2,18 +2,15 @@
 obey; and its server."""
 
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from starlette.testclient import TestClient
 
+import simulated
 from assay.explorer.app import application
 from assay.explorer.library import Library
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
-import simulated
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -41,7 +41,9 @@ def folder(tmp_path_factory):
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=900, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator([text + "The capital of is " * 9], trainer)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(made)
+    tokenizer.add_special_tokens(["<pad>"])
+    whole = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
+    whole.save_pretrained(made)
     torch.manual_seed(0)
     config = transformers.LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
