@@ -120,7 +120,7 @@ def test_nothing_is_bent_further_than_twice():
     assert rule.bent(2.0, 1.0, 0.0) == 2 and rule.bent(2.0, 1e-7, 1.0) == 2
 
 
-@pytest.mark.parametrize("sizes", [(6, 9), (12, 7)])
+@pytest.mark.parametrize("sizes", [(6, 9), (12, 7), (6, 2)])
 def test_independent_arms_are_welchs(sizes):
     """Other implementation: SciPy, of numbers about their mean."""
     n, m = sizes
@@ -218,6 +218,7 @@ def test_half_of_the_units_alike_are_ties(alike, ties):
     x = x + 1e-14 * np.arange(len(x))
     assert interval(sample(x)).ties == ties
     assert not interval(crossed(np.tile(x, (2, 1)))).ties
+    assert not interval(sample(1e-14 * NOISE)).ties and not interval(sample(1e14 * NOISE)).ties
     bounded = interval(sample(x, bounds=(0, 1)))
     assert not bounded.ties and (bounded.bounds is not None) == ties
 
@@ -545,6 +546,7 @@ def test_the_price_is_that_of_the_normal_law():
     needed = (0.02 * (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / 0.005) ** 2
     assert found.price == ("seed", math.ceil(needed) + 2)
     assert verdict(FEW).price == ("seed", 6)
+    assert verdict(sample([1.5, 0.4, 1.6, 0.9, 1.0])).price[1] > 100
     assert verdict(1.0).price == ("seed", rule.MOST + 1)
     rng = np.random.default_rng(8)
     x = rng.normal(size=(8, 1)) + 0.01 * rng.normal(size=(8, 30)) + 0.3
