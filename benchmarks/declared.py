@@ -30,19 +30,19 @@ def _contains(rows: pd.DataFrame) -> pd.Series:
     return pd.Series([query in demos.split("|") for demos, query in pairs], rows.index)
 
 
-def seen(name: str, of: Callable[[Any, list[str]], Any]) -> dict[str, Any]:
-    """A control of a probe that is computed from activations and texts."""
-    return {"of_rows": {"controls": lambda X, texts: {name: of(X, texts)}}}
+def seen(name: str, of: Callable[[Any, Any], Any]) -> dict[str, Any]:
+    """A control of a probe that is computed from its activations, or its other arguments."""
+    return {"of_rows": {"controls": lambda X, ask: {name: of(X, ask)}}}
 
 
-def _repeats_the_first(X: Any, texts: list[str]) -> list[bool]:
-    pairs = (text.split("? Answer: ") for text in texts)
+def _repeats_the_first(X: Any, ask: Any) -> list[bool]:
+    pairs = (text.split("? Answer: ") for text in ask["texts"])
     return [question.split(", ")[1].startswith(f"{said} or") for question, said in pairs]
 
 
-def _questions(X: Any, texts: list[str]) -> list[str]:
+def _questions(X: Any, ask: Any) -> list[str]:
     """Each of ten wordings of a question has the two words that no other question has."""
-    sets = [{*re.findall(r"\w+", text)} for text in texts]
+    sets = [{*re.findall(r"\w+", text)} for text in ask["texts"]]
     times = Counter(word for words in sets for word in words)
     return [" ".join(sorted(word for word in words if times[word] == 10)) for words in sets]
 
@@ -62,7 +62,9 @@ DECLARED: dict[str, dict[str, Any]] = {
     "control_hook_never_ran": given("random_dir.hook_calls > 0"),
     "check_latent_breaks_everything": {"given": "other_task > -0.5"},
     "check_layer_against_layers_without_effect": {"controls": {"earlier layers": [6, 12, 18]}},
-    "probe_reads_the_apostrophe": seen("curly", lambda X, texts: ["\u2019" in x for x in texts]),
+    "probe_reads_the_apostrophe": seen(
+        "curly", lambda X, ask: ["\u2019" in x for x in ask["texts"]]
+    ),
     # circuits
     "candidate_judges_itself": given(
         'mean("tuned-70b".other, over=judge) - mean("base-70b".other, over=judge) > 0.3',
@@ -89,7 +91,7 @@ DECLARED: dict[str, dict[str, Any]] = {
     "check_all_logits_rise": {"given": "logprob > 0.5"},
     "check_always_mary": {"unit": "io"},
     "probe_accuracy_is_the_majority": {"controls": {"constant": np.zeros(240)}},
-    "probe_reads_the_norm": seen("norm", lambda X, texts: np.linalg.norm(X, axis=1)),
+    "probe_reads_the_norm": seen("norm", lambda X, ask: np.linalg.norm(X, axis=1)),
     # finetuning
     "sequential_edits_reach_the_second_hop": given(
         "rome_seq500.unrelated_hit - base.unrelated_hit < 0.1"
@@ -113,7 +115,9 @@ DECLARED: dict[str, dict[str, Any]] = {
     "finetuning_helps_where_base_is_weak": given("corr(base_score_rerun, gain) < -0.3"),
     "truth_vector_makes_it_say_true": {"given": "true_logit - false_logit > 0.5"},
     "probe_knows_the_right_option": seen("first option", _repeats_the_first),
-    "lie_detector_detects_refusals": seen("sorry", lambda X, texts: ["orry" in x for x in texts]),
+    "lie_detector_detects_refusals": seen(
+        "sorry", lambda X, ask: ["orry" in x for x in ask["texts"]]
+    ),
     # steering
     "judge_prefers_what_it_reads_first": given(
         "steered.first < 0.6", first=lambda rows: rows["shown_first"] == "candidate"
@@ -137,11 +141,14 @@ DECLARED: dict[str, dict[str, Any]] = {
     ),
     "best_layer_for_each_prompt": given("truth_dir_l12.effect > 1"),
     "yes_rises_and_no_rises_too": {"given": "yes - no > 0.5"},
+    "decisive_steps_are_in_the_middle": seen(
+        "position", lambda X, ask: [str(p // 100) for p in ask["controls"]["position"]]
+    ),
     "wordings_of_fourteen_questions": {"of_rows": {"groups": _questions}},
     "pool_of_pruned_heads": {"thing": Heads([(2, 1)], of=(4, 8))},
 }
 """Claim → further keywords of the call, another `thing`, `columns` that a script would log as well,
-and what is computed `of_rows` of a probe. `decisive_steps_are_in_the_middle` declares its control
-itself. Of three others the data hide what is wrong: in `prompts_chosen_for_low_baseline` a second
-run of the baseline, in `check_controls_are_dead_features` any live feature, and in
+and what is computed `of_rows` of a probe. Of three others the data hide what is wrong: in
+`prompts_chosen_for_low_baseline` a second run of the baseline, in
+`check_controls_are_dead_features` any live feature, and in
 `finetuning_teaches_which_facts_are_true` prompts that are not those of the training."""

@@ -45,7 +45,7 @@ def answer(case: Case, draw: int, declared: bool) -> tuple[str, str]:
     assay.judge = lambda rows, **ask: judge_table(rows.assign(**columns), **ask | more)
     assay.check = lambda *args, **ask: check(*args[:4], thing or args[4], **ask | more)
     assay.check_probe = lambda X, y, **ask: check_probe(
-        X, y, **ask | more | {k: make(X, ask["texts"]) for k, make in of_rows.items()}
+        X, y, **ask | more | {k: make(X, ask) for k, make in of_rows.items()}
     )
     try:
         with warnings.catch_warnings():
