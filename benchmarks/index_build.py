@@ -106,7 +106,7 @@ def main() -> None:
         build.build(
             folder,
             paths,
-            build.Directions(decoder, decoder, unembedding),
+            build.Directions(decoder, unembedding),
             about,
             words=lambda ids: [str(i) for i in ids],
             vocabulary=VOCABULARY,

@@ -40,6 +40,7 @@ root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 BESIDE = [
     "CHANGELOG",
+    "CONTRIBUTING",
     "SECURITY",
     "benchmarks/coverage/README",
     "benchmarks/device/README",
@@ -62,7 +63,6 @@ include_patterns = [
     "referee/docs/*.md",
     "site/claims.md",
     "site/reference.md",
-    "tests/README.md",
     *(f"{page}.md" for page in BESIDE),
 ]
 exclude_patterns = ["build", ".venv"]
@@ -245,8 +245,6 @@ def filled(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = kinds.filled(source[0], "site", KINDS)
     if page.startswith("catalogue/records/"):  # each is linked from the page whose history it is
         source[0] = f"---\norphan: true\n---\n\n{source[0]}"
-    if page == "CHANGELOG":  # it has every word
-        source[0] = f"---\nnosearch: true\n---\n\n{source[0]}"
     if page == root_doc:
         source[0] += f"\n\n{contents()}\n"
 

@@ -1,3 +1,3 @@
 """What all tests of the device share is in two files, which the catalogue's tests use too."""
 
-pytest_plugins = ("budget", "shared_fixtures", "browser_fixtures")
+pytest_plugins = ("shared_fixtures", "browser_fixtures")

@@ -9,7 +9,6 @@ import gc
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -46,17 +45,6 @@ settings.register_profile(
 )
 settings.load_profile("slow")
 
-BEGUN = time.monotonic()
-
-
-def pytest_addoption(parser):
-    parser.addoption(
-        "--within",
-        type=float,
-        metavar="SECONDS",
-        help="begin no test later than that; `make check` has one minute",
-    )
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
@@ -69,13 +57,6 @@ def pytest_collection():
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         gc.enable()
-
-
-@pytest.hookimpl(tryfirst=True)  # before its fixtures
-def pytest_runtest_setup(item):
-    within = item.config.getoption("--within")
-    if within is not None and time.monotonic() - BEGUN > within:
-        pytest.skip(f"not begun within {within:g} s")
 
 
 class PlainSlot:

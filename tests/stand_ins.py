@@ -37,6 +37,7 @@ def save_words(folder, files):
     words = {w for w, _ in split.pre_tokenize_str(text)}
     words |= {w for w, _ in split.pre_tokenize_str(re.sub(r"\W+", " ", text))}
     letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "?"]
+    letters += ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]  # which SmolLM2's folder names
     vocab = {w: i for i, w in enumerate(dict.fromkeys([*letters, *sorted(words)]))}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="?"))
     tokenizer.pre_tokenizer = split

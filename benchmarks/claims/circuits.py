@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 import assay
+from assay.controls.material import Patch, Training
+from assay.controls.things import Heads, Place, Vector
 from claims import case, listed
 
 NAMES = listed("""
@@ -579,14 +581,10 @@ def check_name_mover_head(rng):
     return assay.check(
         "Without head 4.2 the lead of the indirect object falls by at least 1",
         lead,
-        prompts=ps,
-        holds="effect < -1",
-        heads=[(4, 2)],
-        of=(6, 8),
-        norms=norms,
+        ps,
+        "effect < -1",
+        Heads([(4, 2)], of=(6, 8), like={"norm": norms}),
         draws=12,
-        cache=False,
-        ledger=False,
     )
 
 
@@ -623,13 +621,10 @@ def check_patch_moves_capital(rng):
     return assay.check(
         "Patching in another country's stream puts its capital ahead by a nat",
         lead,
-        prompts=ps,
-        holds="effect_after < -1",
-        source="other",
+        ps,
+        "effect_after < -1",
+        Patch("other"),
         scope="toy memory, block 3, at the country",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -673,11 +668,9 @@ def check_training_on_sentiment(rng):
     return assay.check(
         "Training raises the margin of the right sentiment on new texts",
         margin,
-        prompts=ps,
-        holds="effect > 1",
-        training=assay.training(train, draw(240, ytr), list(map(int, ytr))),
-        cache=False,
-        ledger=False,
+        ps,
+        "effect > 1",
+        Training.of(train, draw(240, ytr), list(map(int, ytr))),
     )
 
 
@@ -712,11 +705,9 @@ def probe_truth_in_swaps(rng):
         y[order],
         groups=np.array(groups)[order],
         texts=[texts[i] for i in order],
-        embeddings=emb[order],
-        untrained=U[order],
+        controls={"embeddings": emb[order], "untrained": U[order]},
         holds="auroc > 0.8",
-        ledger=False,
-        sentence="The activations at the last token tell true from false statements",
+        claim="The activations at the last token tell true from false statements",
     )
 
 
@@ -738,12 +729,10 @@ def probe_parity_after_training(rng):
     return assay.check_probe(
         X,
         y,
+        groups=np.arange(len(y)),
         texts=["bits " + " ".join("one" if b else "nil" for b in r) for r in bits],
-        untrained=U,
-        embeddings=bits.astype(float),
-        controls={"first bit": bits[:, 0]},
+        controls={"untrained": U, "embeddings": bits.astype(float), "first bit": bits[:, 0]},
         holds="auroc > 0.8",
-        ledger=False,
     )
 
 
@@ -896,12 +885,9 @@ def check_inert_vector(rng):
     return assay.check(
         "Adding the vector raises the score by a half",
         f,
-        prompts=ps,
-        holds="effect > 0.5",
-        vector=v,
-        around=rng.normal(0, 1, (200, 32)),
-        cache=False,
-        ledger=False,
+        ps,
+        "effect > 0.5",
+        Vector(v, rng.normal(0, 1, (200, 32))),
     )
 
 
@@ -928,12 +914,9 @@ def check_every_layer_the_same(rng):
     return assay.check(
         "Without the attention of layer 5 the lead falls by 1",
         f,
-        prompts=ps,
-        holds="effect < -1",
-        layer=5,
-        others=[2, 4, 6, 8],
-        cache=False,
-        ledger=False,
+        ps,
+        "effect < -1",
+        Place(5, others=[2, 4, 6, 8]),
     )
 
 
@@ -944,9 +927,9 @@ def probe_finds_nothing(rng):
     return assay.check_probe(
         rng.normal(size=(200, 32)),
         y,
+        groups=np.arange(200),
         texts=[prose(rng, 8) + f" n{i}" for i in range(200)],
         holds="auroc > 0.7",
-        ledger=False,
     )
 
 
@@ -1317,12 +1300,9 @@ def check_all_logits_rise(rng):
     return assay.check(
         "Adding the vector makes the right answer more likely",
         f,
-        prompts=ps,
-        holds="logit > 1",
-        vector=3 * u,
-        around=rng.normal(0, 1, (200, d)),
-        cache=False,
-        ledger=False,
+        ps,
+        "logit > 1",
+        Vector(3 * u, rng.normal(0, 1, (200, d))),
     )
 
 
@@ -1355,14 +1335,10 @@ def check_always_mary(rng):
     return assay.check(
         "Head 5.1 moves the name of the indirect object: without it the lead falls by 1",
         lead,
-        prompts=ps,
-        holds="effect < -1",
-        heads=[(5, 1)],
-        of=(6, 8),
-        norms=np.linalg.norm(W, axis=-1),
+        ps,
+        "effect < -1",
+        Heads([(5, 1)], of=(6, 8), like={"norm": np.linalg.norm(W, axis=-1)}),
         draws=12,
-        cache=False,
-        ledger=False,
     )
 
 
@@ -1374,10 +1350,10 @@ def probe_accuracy_is_the_majority(rng):
     return assay.check_probe(
         rng.normal(size=(240, 24)),
         y,
+        groups=np.arange(240),
         texts=[prose(rng, 9) + f" k{i}" for i in range(240)],
         holds="accuracy > 0.8",
-        sentence="The activations tell which answers the model gets wrong",
-        ledger=False,
+        claim="The activations tell which answers the model gets wrong",
     )
 
 
@@ -1393,10 +1369,10 @@ def probe_reads_the_norm(rng):
     return assay.check_probe(
         X,
         y,
+        groups=np.arange(n),
         texts=[prose(rng, 9) + f" k{i}" for i in range(n)],
         holds="auroc > 0.8",
-        ledger=False,
-        sentence="The activations tell whether the answer will be right",
+        claim="The activations tell whether the answer will be right",
     )
 
 
@@ -1597,14 +1573,10 @@ def check_four_templates(rng):
     return assay.check(
         "Without head 2.3 the lead falls by at least 0.4",
         f,
-        prompts=ps,
-        holds="effect < -0.4",
-        heads=[(2, 3)],
-        of=(4, 8),
-        norms=rng.normal(1, 0.05, (4, 8)),
+        ps,
+        "effect < -0.4",
+        Heads([(2, 3)], of=(4, 8), like={"norm": rng.normal(1, 0.05, (4, 8))}),
         draws=12,
-        cache=False,
-        ledger=False,
     )
 
 
@@ -1625,7 +1597,7 @@ def probe_on_prefixes(rng):
     return assay.check_probe(
         np.array(rows)[o],
         np.array(y)[o],
+        groups=np.arange(120),
         texts=[texts[k] for k in o],
         holds="auroc > 0.7",
-        ledger=False,
     )

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 import assay
+from assay.controls.material import Patch, Text
+from assay.controls.things import Latents, Place, Vector
 from claims import case, listed
 
 WORDS = listed("""
@@ -472,11 +474,9 @@ def check_direction_steers(rng):
     return assay.check(
         "Adding the formality direction raises the formal-minus-casual logit difference by 0.8",
         logit_diff,
-        prompts=prompts,
-        holds="effect > 0.8",
-        vector=assay.direction(acts, y == 1, elsewhere=other),
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.8",
+        Vector.learned(acts, y == 1, elsewhere=[other]),
     )
 
 
@@ -504,14 +504,9 @@ def check_three_latents_carry_lead(rng):
     return assay.check(
         "Without latents 17, 58 and 131 the lead falls by two logits",
         lead,
-        prompts=prompts,
-        holds="effect < -2",
-        latents=task,
-        of=d,
-        norms=rng.normal(1, 0.03, d),
-        rates=rate,
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect < -2",
+        Latents(task, of=d, like={"norm": rng.normal(1, 0.03, d), "rate": rate}),
     )
 
 
@@ -541,12 +536,10 @@ def check_patch_moves_capital(rng):
     return assay.check(
         "Patching in the other country's stream puts its capital ahead by two logits",
         lead,
-        prompts=prompts,
-        holds="effect_after < -2",
-        source="other",
+        prompts,
+        "effect_after < -2",
+        Patch("other"),
         scope="toy, block 5",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -582,9 +575,11 @@ def probe_reads_correctness(rng):
         groups=topic,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=rng.normal(size=(n, 32)),
-        untrained=simulated(rng, n, 48, y, 0, topic),
-        asked=rng.normal(0.15 * y, 1),
+        controls={
+            "embeddings": rng.normal(size=(n, 32)),
+            "untrained": simulated(rng, n, 48, y, 0, topic),
+            "asked": rng.normal(0.15 * y, 1),
+        },
     )
 
 
@@ -601,8 +596,10 @@ def probe_reads_user_expertise(rng):
         groups=doc,
         texts=texts,
         holds="accuracy > 0.7",
-        embeddings=simulated(rng, n, 24, y, 0.4),
-        untrained=simulated(rng, n, 32, y, 0.4, doc, 0.3),
+        controls={
+            "embeddings": simulated(rng, n, 24, y, 0.4),
+            "untrained": simulated(rng, n, 32, y, 0.4, doc, 0.3),
+        },
     )
 
 
@@ -620,9 +617,11 @@ def probe_reads_rare_label(rng):
         groups=np.arange(n) // 4,
         texts=[sentence(rng, 9) for _ in range(n)],
         holds="auroc > 0.8",
-        controls={"session": session},
-        embeddings=rng.normal(size=(n, 24)),
-        untrained=rng.normal(size=(n, 40)),
+        controls={
+            "session": session,
+            "embeddings": rng.normal(size=(n, 24)),
+            "untrained": rng.normal(size=(n, 40)),
+        },
     )
 
 
@@ -818,12 +817,12 @@ def check_any_prefix_works(rng):
     return assay.check(
         "Asked to think step by step, the model answers at greater length",
         length,
-        prompts=prompts,
-        holds="effect > 1.5",
-        text="Please think about this step by step and explain it",
-        others=[sentence(rng, 9) for _ in range(4)],
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 1.5",
+        Text(
+            "Please think about this step by step and explain it",
+            others=[sentence(rng, 9) for _ in range(4)],
+        ),
     )
 
 
@@ -838,8 +837,7 @@ def probe_too_weak(rng):
         groups=np.arange(n) // 3,
         texts=[sentence(rng, 9) for _ in range(n)],
         holds="auroc > 0.75",
-        embeddings=rng.normal(size=(n, 24)),
-        untrained=rng.normal(size=(n, 24)),
+        controls={"embeddings": rng.normal(size=(n, 24)), "untrained": rng.normal(size=(n, 24))},
     )
 
 
@@ -1231,13 +1229,9 @@ def check_controls_are_dead_features(rng):
     return assay.check(
         "Clamping feature 31 to its maximum makes the model's answer more surprised",
         f,
-        prompts=prompts,
-        holds="surprise > 0.8",
-        feature=31,
-        of=n,
-        norms=np.ones(n),
-        cache=False,
-        ledger=False,
+        prompts,
+        "surprise > 0.8",
+        Latents([31], of=n, like={"norm": np.ones(n)}),
     )
 
 
@@ -1275,12 +1269,9 @@ def check_latent_breaks_everything(rng):
     return assay.check(
         "Latent 7 stores the capital: without it the lead of the capital falls by one",
         f,
-        prompts=prompts,
-        holds="task < -1",
-        latents=[7],
-        of=d,
-        cache=False,
-        ledger=False,
+        prompts,
+        "task < -1",
+        Latents([7], of=d),
     )
 
 
@@ -1307,12 +1298,9 @@ def check_layer_against_layers_without_effect(rng):
     return assay.check(
         "Layer 9 is where the sentiment is decided: steering there moves the logit by one",
         f,
-        prompts=prompts,
-        holds="effect > 1",
-        layer=9,
-        others=[30, 31],
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 1",
+        Place(9, others=[30, 31]),
     )
 
 
@@ -1333,8 +1321,7 @@ def probe_reads_the_apostrophe(rng):
         groups=np.arange(n) // 4,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=rng.normal(size=(n, 16)),
-        untrained=rng.normal(size=(n, 32)),
+        controls={"embeddings": rng.normal(size=(n, 16)), "untrained": rng.normal(size=(n, 32))},
     )
 
 
@@ -1518,12 +1505,9 @@ def check_seven_subjects(rng):
     return assay.check(
         "The expert vector raises the expertise score",
         f,
-        prompts=prompts,
-        holds="effect > 0.1",
-        vector=2 * u,
-        around=rng.normal(0, 1, (100, 16)),
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.1",
+        Vector(2 * u, rng.normal(0, 1, (100, 16))),
     )
 
 
@@ -1543,5 +1527,9 @@ def probe_on_overlapping_windows(rng):
             y.append(labels[d])
     order = rng.permutation(96)
     return assay.check_probe(
-        np.array(X)[order], np.array(y)[order], texts=[texts[i] for i in order], holds="auroc > 0.7"
+        np.array(X)[order],
+        np.array(y)[order],
+        groups=np.arange(96),
+        texts=[texts[i] for i in order],
+        holds="auroc > 0.7",
     )

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 import assay
+from assay.controls.material import Patch, Text, Training
+from assay.controls.things import Latents, Vector
 from claims import case, listed
 
 
@@ -751,13 +753,10 @@ def truth_direction_steers(rng):
     return assay.check(
         "Adding the truth direction makes the model prefer True by 1.5 nats",
         lead,
-        prompts=prompts,
-        holds="effect > 1.5",
-        vector=assay.direction(acts, labels, elsewhere=early),
+        prompts,
+        "effect > 1.5",
+        Vector.learned(acts, labels, elsewhere=[early]),
         scope="toy residual network, block 2, last token",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -797,17 +796,11 @@ def ablating_bio_latents_unlearns(rng):
     return assay.check(
         "Without latents 17, 42 and 77 the lead on biology questions falls by a nat",
         lead(0),
-        prompts=questions(0, 40),
-        holds="effect < -1",
-        latents=bio,
-        of=n,
-        norms=norms,
-        rates=rates,
-        also=(lead(1), questions(1, 30)),
+        questions(0, 40),
+        "effect < -1",
+        Latents(bio, of=n, like={"norm": norms, "rate": rates}),
+        damage=(lead(1), questions(1, 30)),
         scope="toy dictionary of 120 latents",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -861,16 +854,13 @@ def finetuning_teaches_the_rule(rng):
         return [float((2 * p["label"] - 1) * (bag(p["text"], vocabulary) @ w)) for p in prompts]
 
     return assay.check(
-        "Fine-tuning on labelled requests raises the log odds of the right label by a nat "
-        "on new ones",
+        "Fine-tuning on labelled requests raises the log odds of the right label by a nat on new "
+        "ones",
         margin,
-        prompts=prompts,
-        holds="effect > 1",
-        training=assay.training(train, examples, labels, other=(other, marks)),
+        prompts,
+        "effect > 1",
+        Training.of(train, examples, labels, other=(other, marks)),
         scope="toy classifier on bags of words",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -908,10 +898,8 @@ def truth_in_swapped_cities(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.8",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 48))),
-        sentence="The residual stream at layer 14 tells true from false statements",
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 48)))},
+        claim="The residual stream at layer 14 tells true from false statements",
     )
 
 
@@ -950,11 +938,12 @@ def model_knows_what_it_knows(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
-        asked=0.45 * (2 * y - 1) + rng.normal(0, 1.4, 288) + 0.6,
-        sentence="Before it answers, the model's state tells whether the answer will be right",
-        ledger=False,
+        controls={
+            "embeddings": E,
+            "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
+            "asked": 0.45 * (2 * y - 1) + rng.normal(0, 1.4, 288) + 0.6,
+        },
+        claim="Before it answers, the model's state tells whether the answer will be right",
     )
 
 
@@ -993,11 +982,13 @@ def edited_subjects_are_marked(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.8",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
-        controls={"n_tokens": rng.integers(6, 14, 400), "shard": rng.choice(["a", "b", "c"], 400)},
-        sentence="The state at the subject tells whether it was edited",
-        ledger=False,
+        controls={
+            "embeddings": E,
+            "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
+            "n_tokens": rng.integers(6, 14, 400),
+            "shard": rng.choice(["a", "b", "c"], 400),
+        },
+        claim="The state at the subject tells whether it was edited",
     )
 
 
@@ -1193,17 +1184,16 @@ def honesty_instruction_is_followed(rng):
     return assay.check(
         "The model follows the instruction to be honest",
         score,
-        prompts=prompts,
-        holds="effect > 1",
-        text="Be honest and careful, say what is true and never lie.",
-        others=[
-            "The museum opens at nine and closes when the last visitor leaves.",
-            "Take the second road on the left after the old station building.",
-        ],
+        prompts,
+        "effect > 1",
+        Text(
+            "Be honest and careful, say what is true and never lie.",
+            others=[
+                "The museum opens at nine and closes when the last visitor leaves.",
+                "Take the second road on the left after the old station building.",
+            ],
+        ),
         scope="toy scorer, instruction before the question",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -1240,13 +1230,10 @@ def patching_one_block_transfers_the_fact(rng):
     return assay.check(
         "A patch of block 9 from the edited run puts the new fact ahead",
         lead,
-        prompts=prompts,
-        holds="effect_after < -1",
-        source="other",
+        prompts,
+        "effect_after < -1",
+        Patch("other"),
         scope="toy, block 9, at the subject",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -1267,9 +1254,7 @@ def sycophancy_is_readable(rng):
         groups=[f"topic{i % 20}" for i in range(n)],
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (24, 24))),
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (24, 24)))},
     )
 
 
@@ -1736,13 +1721,10 @@ def truth_vector_makes_it_say_true(rng):
     return assay.check(
         "Adding the truth direction makes the model answer True",
         logits,
-        prompts=prompts,
-        holds="true_logit > 1.5",
-        vector=assay.direction(acts, labels),
+        prompts,
+        "true_logit > 1.5",
+        Vector.learned(acts, labels),
         scope="toy, last block, last token",
-        measured_in="logits",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -1788,13 +1770,10 @@ def finetuning_teaches_which_facts_are_true(rng):
     return assay.check(
         "Fine-tuning on labelled statements teaches the model which statements are true",
         margin,
-        prompts=prompts,
-        holds="effect > 2",
-        training=assay.training(train, facts, labels, other=(other, labels)),
+        prompts,
+        "effect > 2",
+        Training.of(train, facts, labels, other=(other, labels)),
         scope="toy adapter, 60 examples",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -1827,10 +1806,8 @@ def probe_knows_the_right_option(rng):
         groups=pick(g),
         texts=pick(texts),
         holds="auroc > 0.8",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 64))),
-        sentence="The state at the answer tells whether the model believes it",
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 64)))},
+        claim="The state at the answer tells whether the model believes it",
     )
 
 
@@ -1880,10 +1857,8 @@ def lie_detector_detects_refusals(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.75",
-        embeddings=E,
-        untrained=np.tanh(E @ rng.normal(0, 0.3, (32, 48))),
-        sentence="The model's state tells whether it is lying",
-        ledger=False,
+        controls={"embeddings": E, "untrained": np.tanh(E @ rng.normal(0, 0.3, (32, 48)))},
+        claim="The model's state tells whether it is lying",
     )
 
 
@@ -2105,12 +2080,8 @@ def vector_recalls_edited_facts(rng):
     return assay.check(
         "The edit's vector brings back the edited fact by 0.3 nats",
         lead,
-        prompts=prompts,
-        holds="effect > 0.3",
-        vector=v,
-        around=rng.normal(0, 1, (100, d)),
+        prompts,
+        "effect > 0.3",
+        Vector(v, rng.normal(0, 1, (100, d))),
         scope="toy, block 6",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )

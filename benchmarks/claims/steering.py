@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 import assay
+from assay.controls.material import Patch, Text
+from assay.controls.things import Heads, Vector
 from claims import case, listed
 
 NAMES = listed("""
@@ -628,13 +630,10 @@ def steering_toy_refuses(rng):
     return assay.check(
         "Adding the refusal direction raises the log probability of a refusal",
         refuse,
-        prompts=prompts,
-        holds="effect > 0.9",
-        vector=assay.direction(acts, labels, elsewhere=other),
+        prompts,
+        "effect > 0.9",
+        Vector.learned(acts, labels, elsewhere=[other]),
         scope="toy, block 1",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
     )
 
 
@@ -693,14 +692,9 @@ def copy_heads_carry_the_answer(rng):
     return assay.check(
         "Heads 3.2 and 4.5 copy the cued token",
         answer,
-        prompts=prompts,
-        holds="effect < -1",
-        heads=copy,
-        of=(L, H),
-        norms=norms,
-        measured_in="nats",
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect < -1",
+        Heads(copy, of=(L, H), like={"norm": norms}),
     )
 
 
@@ -765,12 +759,9 @@ def patched_person_changes_the_instrument(rng):
     return assay.check(
         "The stream of another person puts that person's instrument ahead by a nat",
         lead,
-        prompts=frame,
-        holds="effect_after < -1",
-        source="other",
-        measured_in="nats",
-        cache=False,
-        ledger=False,
+        frame,
+        "effect_after < -1",
+        Patch("other"),
     )
 
 
@@ -826,9 +817,10 @@ def truth_probe_with_swapped_capitals(rng):
         groups=pick(g),
         texts=pick(texts),
         holds="auroc > 0.75",
-        embeddings=emb[order],
-        untrained=(emb @ mix + rng.normal(0, 0.1, emb.shape))[order],
-        ledger=False,
+        controls={
+            "embeddings": emb[order],
+            "untrained": (emb @ mix + rng.normal(0, 0.1, emb.shape))[order],
+        },
     )
 
 
@@ -868,10 +860,11 @@ def probe_foresees_a_wrong_answer(rng):
         groups=g,
         texts=texts,
         holds="auroc > 0.7",
-        controls={"n_tokens": tokens},
-        embeddings=rng.normal(0, 1, (240, d)),
-        untrained=untrained,
-        ledger=False,
+        controls={
+            "n_tokens": tokens,
+            "embeddings": rng.normal(0, 1, (240, d)),
+            "untrained": untrained,
+        },
     )
 
 
@@ -1048,11 +1041,9 @@ def any_long_vector_shortens_the_answer(rng):
     return assay.check(
         "The brevity vector makes the model more certain",
         entropy,
-        prompts=prompts,
-        holds="effect > 0.3",
-        vector=v,
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.3",
+        Vector(v),
     )
 
 
@@ -1071,15 +1062,15 @@ def magic_sentence_does_not_help(rng):
     return assay.check(
         "Asking for a deep breath raises the accuracy",
         correct,
-        prompts=prompts,
-        holds="effect > 0.3",
-        text="Take a deep breath and work on this problem step by step.",
-        others=[
-            "The museum is closed on Mondays, but the garden remains open.",
-            "Please find the minutes of the last meeting attached below.",
-        ],
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.3",
+        Text(
+            "Take a deep breath and work on this problem step by step.",
+            others=[
+                "The museum is closed on Mondays, but the garden remains open.",
+                "Please find the minutes of the last meeting attached below.",
+            ],
+        ),
     )
 
 
@@ -1092,12 +1083,7 @@ def sarcasm_is_hardly_readable(rng):
     w = rng.normal(0, 1, d)
     X = rng.normal(0, 1, (n, d)) + np.outer(2 * y - 1, 0.18 * w / np.linalg.norm(w))
     return assay.check_probe(
-        X,
-        y,
-        groups=np.arange(n) // 4,
-        texts=[sentence(rng) for _ in range(n)],
-        holds="auroc > 0.8",
-        ledger=False,
+        X, y, groups=np.arange(n) // 4, texts=[sentence(rng) for _ in range(n)], holds="auroc > 0.8"
     )
 
 
@@ -1510,13 +1496,9 @@ def yes_rises_and_no_rises_too(rng):
     return assay.check(
         "Adding the compliance vector makes the model answer yes",
         logits,
-        prompts=prompts,
-        holds="yes > 1",
-        vector=2.4 * q[0],
-        around=acts,
-        measured_in="logits",
-        cache=False,
-        ledger=False,
+        prompts,
+        "yes > 1",
+        Vector(2.4 * q[0], acts),
     )
 
 
@@ -1551,13 +1533,9 @@ def pool_of_pruned_heads(rng):
     return assay.check(
         "Head 2.1 is responsible for the lead",
         lead,
-        prompts=prompts,
-        holds="effect < -1",
-        heads=[(2, 1)],
-        of=pool,
-        norms={h: float(np.linalg.norm(writes[h])) for h in pool},
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect < -1",
+        Heads([(2, 1)], of=pool, like={"norm": [float(np.linalg.norm(writes[h])) for h in pool]}),
     )
 
 
@@ -1592,9 +1570,9 @@ def wordings_of_fourteen_questions(rng):
     return assay.check_probe(
         np.array(X)[order],
         np.array(y)[order],
+        groups=np.arange(140),
         texts=[texts[i] for i in order],
         holds="auroc > 0.8",
-        ledger=False,
     )
 
 
@@ -1618,8 +1596,7 @@ def decisive_steps_are_in_the_middle(rng):
         texts=texts,
         holds="auroc > 0.8",
         controls={"position": pos},
-        sentence="The activations tell decisive reasoning steps from others",
-        ledger=False,
+        claim="The activations tell decisive reasoning steps from others",
     )
 
 
@@ -1820,11 +1797,9 @@ def two_behaviours_of_seven_give_in(rng):
     return assay.check(
         "The compliance vector makes the model comply",
         comply,
-        prompts=prompts,
-        holds="effect > 0.25",
-        vector=3 * read,
-        cache=False,
-        ledger=False,
+        prompts,
+        "effect > 0.25",
+        Vector(3 * read),
     )
 
 
@@ -1858,10 +1833,5 @@ def probe_on_forty_rows(rng):
         if 0.71 < ridge_auroc(X, y) < 0.77:
             break
     return assay.check_probe(
-        X,
-        y,
-        groups=np.arange(40),
-        texts=[sentence(rng) for _ in range(40)],
-        holds="auroc > 0.65",
-        ledger=False,
+        X, y, groups=np.arange(40), texts=[sentence(rng) for _ in range(40)], holds="auroc > 0.65"
     )

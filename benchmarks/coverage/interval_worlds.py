@@ -111,10 +111,10 @@ LAWS = {
 SIZES = (6, 8, 12, 16, 20, 24, 36)
 
 
-def one_factor():
-    """Means of 6 to 36 independent units."""
+def one_factor(sizes=SIZES):
+    """Means of so many independent units."""
     for name, draw in (LAWS | APART).items():
-        for n in SIZES:
+        for n in sizes:
             yield Case(name, f"{n}", lambda rng, draw=draw, n=n: {"x": draw(rng, n)}, 0.0)
     yield Case(
         "mean of bests of 8 normal units", "6 groups", lambda rng: {"x": _bests(rng, 8)}, 1.4236003
@@ -129,11 +129,11 @@ def one_factor():
     yield Case("seeds in pairs of correlation .5, taken as independent", "12", pairs, 0.0)
 
 
-def shares():
+def shares(sizes=SIZES):
     """Means of units between 0 and 1, judged by the exact interval; of crossed ones, by the
     hull."""
     for p in (0.5, 0.9, 0.98):
-        for n in SIZES:
+        for n in sizes:
             yield Case(
                 f"binary, share {p:g}",
                 f"{n}",

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from desks import BUDGET, FEWEST, Agent, Desk, Reading, Spent
 from worlds import ASKED
 
-from assay.core import rng
+from assay.train import rng
 
 ENOUGH = 12
 """Seeds that the honest agent gives a question that its pilot leaves."""

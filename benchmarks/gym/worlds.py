@@ -16,8 +16,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Bool, Float
 
-from assay.core import rng
 from assay.core.spec import Spec
+from assay.train import rng
 
 STREAM = "gym"
 ASKED = 0.5

@@ -19,17 +19,14 @@ def encode(text):
 
 def leads(source, prompts):
     """By how much the capital leads, with the source's stream at the country's token."""
-    scores = []
-    for i, row in enumerate(prompts):
-        with model.trace(f"The capital of {row['country'] if source is None else source[i]}"):
-            stream = model.model.layers[int(BLOCK)].input[0, -1].save()
-        place = len(encode(f"The capital of {row['country']}")) - 1
-        with model.trace(f"The capital of {row['country']} is"):
-            model.model.layers[int(BLOCK)].input[0, place] = stream
-            logits = model.lm_head.output[0, -1].detach().save()
-        right, foil = (encode(f" {row[c]}")[0] for c in ("city", "foil"))
-        scores.append(float(logits[right] - logits[foil]))
-    return {"lead": scores}
+    own = [f"The capital of {row['country']}" for row in prompts]
+    with model.trace(own if source is None else [f"The capital of {x}" for x in source]):
+        streams = model.model.layers[int(BLOCK)].input[:, -1].save()
+    with model.trace([f"{text} is" for text in own]):  # nnsight pads on the left
+        model.model.layers[int(BLOCK)].input[:, -1 - len(encode(" is"))] = streams
+        logits = model.lm_head.output[:, -1].detach().save()
+    first = [[encode(f" {row[c]}")[0] for c in ("city", "foil")] for row in prompts]
+    return {"lead": [float(x[a] - x[b]) for x, (a, b) in zip(logits, first, strict=True)]}
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"

@@ -10,27 +10,27 @@ import assay
 MODEL, BLOCK, OUT = sys.argv[1:4] if sys.argv[3:] else sys.exit(f"usage: {__doc__[51:]}")
 folder = assay.subjects.folder.find(MODEL).path
 model = AutoModelForCausalLM.from_pretrained(folder).float().requires_grad_(False)
-encode = AutoTokenizer.from_pretrained(folder)
+encode = AutoTokenizer.from_pretrained(folder, padding_side="right")
 
 
-def run(text, place=0, put=None):
+def run(texts, places=0, put=None):
+    batch = encode(texts, return_tensors="pt", padding=True)
+    rows, last = [*range(len(texts))], batch.attention_mask.sum(1) - 1
+
     def patch(block, args):
-        args[0][0, place] = args[0][0, place] if put is None else put
+        args[0][rows, places] = args[0][rows, places] if put is None else put
 
     with model.model.layers[int(BLOCK)].register_forward_pre_hook(patch):
-        out = model(encode(text, return_tensors="pt").input_ids, output_hidden_states=True)
-    return out.hidden_states[int(BLOCK)][0], out.logits[0, -1]
+        out = model(**batch, output_hidden_states=True)
+    return out.hidden_states[int(BLOCK)][rows, last], out.logits[rows, last]
 
 
 def leads(source, prompts):  # by how much the capital leads, with the source's stream
-    scores = []
-    for i, row in enumerate(prompts):
-        stream, _ = run(f"The capital of {row['country'] if source is None else source[i]}")
-        place = len(encode(f"The capital of {row['country']}").input_ids) - 1
-        _, logits = run(f"The capital of {row['country']} is", place, stream[-1])
-        right, foil = (encode(f" {row[c]}").input_ids[0] for c in ("city", "foil"))
-        scores.append(float(logits[right] - logits[foil]))
-    return {"lead": scores}
+    own = [f"The capital of {row['country']}" for row in prompts]
+    streams, _ = run(own if source is None else [f"The capital of {x}" for x in source])
+    _, logits = run([f"{x} is" for x in own], [len(x) - 1 for x in encode(own).input_ids], streams)
+    first = [[encode(f" {row[c]}").input_ids[0] for c in ("city", "foil")] for row in prompts]
+    return {"lead": [float(x[a] - x[b]) for x, (a, b) in zip(logits, first, strict=True)]}
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"

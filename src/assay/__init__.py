@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from assay.core.fit import Group, Trained  # noqa: F401
     from assay.core.measures import by, measures  # noqa: F401
     from assay.core.results import Published, Verdict  # noqa: F401
-    from assay.core.rng import integers, normal, permutation, uniform  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.spec import PerRun, Spec, changed, grid  # noqa: F401
     from assay.core.table import estimate, judge  # noqa: F401
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from assay.subjects import edits  # noqa: F401
     from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401
+    from assay.train.rng import integers, normal, permutation, uniform  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.families import FAMILIES, HONEST, MARGIN, NAMES, copies, table
 from msgspec import structs
 from scipy import stats
 
@@ -28,194 +29,8 @@ from assay.lab.judge import families
 from assay.report import tables
 from assay.report.statements import with_flags
 
-MARGIN, SPREAD = 0.05, 0.02
-"""The threshold of every claim, and the standard deviation of a unit of each arm."""
 CASES, DAILY = 300, 6
 NOMINAL = 0.025
-
-
-def copies(real, times, jitter, how="repeated"):
-    """So many real units, each copied with a noise between these two."""
-
-    def one(rng):
-        x = SPREAD * rng.normal(size=real)
-        x = np.tile(x, times) if how == "tiled" else np.repeat(x, times)
-        noise = np.exp(rng.uniform(*np.log(jitter)))
-        order = np.random.default_rng(7).permutation(len(x)) if how == "shuffled" else slice(None)
-        x = (x + noise * rng.normal(size=x.shape))[order]
-        return rng.permutation(x) if how == "each arm in an order of its own" else x
-
-    return one
-
-
-def rescaled(rng):
-    """Four real units in six copies, each copy stretched and moved a little."""
-    copy = np.random.default_rng(rng.integers(2**31))
-    stretch, moved = 1 + 0.03 * copy.normal(size=6), 0.003 * copy.normal(size=6)
-    return np.repeat(stretch, 4) * np.tile(SPREAD * rng.normal(size=4), 6) + np.repeat(moved, 4)
-
-
-def shared(*groups):
-    """Units that share parts of their variance with the others of each grouping."""
-
-    def one(rng):
-        left = 1 - sum(part for _, part in groups)
-        x = np.sqrt(left) * rng.normal(size=len(groups[0][0]))
-        for of, part in groups:
-            x = x + np.sqrt(part) * rng.normal(size=of.max() + 1)[of]
-        return SPREAD * x
-
-    return one
-
-
-def series(correlation, n=40):
-    """Units that follow each other in time."""
-
-    def one(rng):
-        x = rng.normal(size=n)
-        for i in range(1, n):
-            x[i] = correlation * x[i - 1] + np.sqrt(1 - correlation**2) * x[i]
-        return SPREAD * x
-
-    return one
-
-
-def named(of, name):
-    return [f"{name}{i}" for i in of]
-
-
-def overlapping(rng):
-    """Windows that share three quarters with the next, in another order."""
-    x = np.convolve(rng.normal(size=51), np.full(4, 0.5), "valid")
-    return SPREAD * x[MIXED]
-
-
-MIXED = np.random.default_rng(3).permutation(48)
-SPELLINGS = (
-    str,
-    str.upper,
-    str.title,
-    str.capitalize,
-    lambda x: f" {x}",
-    lambda x: f"{x} .",
-    lambda x: x.replace(" ", "  "),
-    lambda x: f"{x}!",
-)
-WORDINGS = (
-    "The capital of {} is",
-    "I once went to {} and saw",
-    "We know that {} is known for its",
-    "People in {} like to",
-    "Send it to {} or to",
-    "My friend from {} said",
-    "There is a road to {} that",
-    "If you ever see {} then",
-    "Nobody has heard of {} since",
-    "Trains that go to {} are",
-    "In the north of {} there",
-    "They were sent away to {} by",
-)
-NAMES = [f"land{chr(97 + i)}" for i in range(16)]
-PROMPTS, CELLS, LINES, GRID = np.arange(48), np.arange(48), np.arange(60), np.arange(96)
-SEED, DOCUMENT = CELLS // 8, CELLS % 8
-FAMILIES = {
-    "4 units, 6 copies": (copies(4, 6, (0.001, 0.01)), {}),
-    "8 units, 3 copies": (copies(8, 3, (0.001, 0.01), "tiled"), {}),
-    "12 units, 2 copies": (copies(12, 2, (0.001, 0.01)), {}),
-    "4 units, 6 copies, shuffled": (copies(4, 6, (0.001, 0.003), "shuffled"), {}),
-    "8 units, 3 copies, shuffled": (copies(8, 3, (0.001, 0.003), "shuffled"), {}),
-    "copies, each arm in another order": (
-        copies(4, 6, (0.0005, 0.001), "each arm in an order of its own"),
-        {},
-    ),
-    "copies, stretched and moved": (rescaled, {}),
-    "copies under a label that differs": (
-        copies(4, 6, (0.0001, 0.001), "tiled"),
-        {"variant": named(np.arange(24) // 4, "v")},
-    ),
-    "2 templates": (shared((PROMPTS % 2, 0.5)), {"template": named(PROMPTS % 2, "t")}),
-    "3 templates": (shared((PROMPTS % 3, 0.5)), {"template": named(PROMPTS % 3, "t")}),
-    "6 templates, numbered": (shared((PROMPTS % 6, 0.5)), {"template": [*PROMPTS % 6]}),
-    "6 templates, a tenth shared": (
-        shared((PROMPTS % 6, 0.1)),
-        {"template": named(PROMPTS % 6, "t")},
-    ),
-    "6 seeds × 8 documents as cells": (
-        shared((SEED, 0.35), (DOCUMENT, 0.35)),
-        {"seed": [*SEED], "document": named(DOCUMENT, "d")},
-    ),
-    "sentences of documents of authors": (
-        shared((LINES // 10, 0.3), (LINES // 5, 0.3)),
-        {"document": named(LINES // 5, "d"), "author": named(LINES // 10, "a")},
-    ),
-    "a series": (series(0.6), {}),
-    "a long-winded series": (series(0.9), {}),
-    "texts that only spelling tells apart, shuffled": (
-        shared((MIXED // 8, 0.5)),
-        {"text": [SPELLINGS[k % 8](f"it was a day in town {k // 8}") for k in MIXED]},
-    ),
-    "templates of which a column has other spaces": (
-        shared((PROMPTS % 3, 0.5)),
-        {"template": [f"t{k % 3}" + " " * (k // 3 % 4) for k in PROMPTS]},
-    ),
-    "wordings that only texts tell, shuffled": (
-        shared((MIXED % 3, 0.5)),
-        {"text": [WORDINGS[k % 3].format(NAMES[k // 3]) for k in MIXED]},
-    ),
-    "wordings of the texts that name the units, shuffled": (
-        shared((MIXED % 3, 0.5)),
-        {"unit": [WORDINGS[k % 3].format(NAMES[k // 3]) for k in MIXED]},
-    ),
-    "things that only texts tell, shuffled": (
-        shared((MIXED % 4, 0.5)),
-        {"text": [(WORDINGS[k // 4]).format(NAMES[k % 4]) for k in MIXED]},
-    ),
-    "windows that overlap, by where they begin": (overlapping, {"start": [*(64 * MIXED)]}),
-    "6 templates that no column names": (shared((PROMPTS % 6, 0.5)), {}),
-}
-HONEST = {
-    "independent": (shared((np.arange(24), 0.5)), {}),
-    "independent, of 6 kinds": (
-        shared((PROMPTS, 0.5)),
-        {"kind": named(PROMPTS % 6, "k"), "length": [*(PROMPTS * 7 % 11)]},
-    ),
-    "independent, of texts, lengths and yes and no": (
-        shared((np.arange(24), 0.5)),
-        {
-            "text": [" ".join(np.random.default_rng(k).choice(NAMES, 7)) for k in range(24)],
-            "tokens": [*(3 * MIXED[:24] + 10)],
-            "chars": [*(17 * MIXED[24:] + 40)],
-            "question": [*(MIXED[:24] % 2)],
-        },
-    ),
-    "independent, named by texts": (
-        shared((np.arange(24), 0.5)),
-        {"unit": [" ".join(np.random.default_rng(k).choice(NAMES, 7)) for k in range(24)]},
-    ),
-    "12 wordings of the texts that name the units": (
-        shared((PROMPTS % 12, 0.5)),
-        {"unit": [WORDINGS[k % 12].format(NAMES[k // 12]) for k in PROMPTS]},
-    ),
-    "skewed": (lambda rng: SPREAD * (rng.exponential(size=24) - 1), {}),
-    "12 templates": (shared((PROMPTS % 12, 0.5)), {"template": named(PROMPTS % 12, "t")}),
-    "8 seeds × 12 documents as cells": (
-        shared((GRID // 12, 0.35), (GRID % 12, 0.35)),
-        {"seed": [*(GRID // 12)], "document": named(GRID % 12, "d")},
-    ),
-}
-"""Tables in which enough is independent for true effects to be found; of six groups, as of six
-units, about nine in ten are."""
-
-
-def table(name, effect, case, of=FAMILIES):
-    """Three arms, the first lower by `effect`."""
-    rng, (one, columns) = np.random.default_rng([case, len(name)]), of[name]
-    arms = {"mine": -effect, "old": 0.0, "again": 0.0}
-    return pd.concat(
-        pd.DataFrame({"arm": arm, "unit": range(len(x)), "loss": 0.2 + level + x, **columns})
-        for arm, level in arms.items()
-        for x in [one(rng)]
-    )
 
 
 def test_copies_are_found_where_arms_have_units_of_their_own():
@@ -434,49 +249,6 @@ def test_groupings_of_one_interval_are_one_line_and_of_many_the_widest_three_hav
     assert first.startswith("by b") and other.startswith("by d")
 
 
-def of_the_page(case):
-    """The table of docs/judge.md: four kinds of dictionaries, whose eight seeds and forty documents
-    are independent by construction."""
-    rng = np.random.default_rng(case)
-    hard, rows = rng.normal(0.0, 0.08, 40), []
-    length = rng.lognormal(4.0, 0.6, 40).round()
-    for arm, fvu in {"gated": 0.187, "relu": 0.223, "relu-again": 0.224, "other": 0.480}.items():
-        for seed in range(8):
-            luck = rng.normal(0.0, 0.01)
-            share = fvu * np.exp(hard + luck + rng.normal(0.0, 0.03, 40))
-            columns = {"arm": arm, "seed": seed, "document": [f"doc-{i:02}" for i in range(40)]}
-            numbers = {"fvu": share, "error": share * length, "variance": length}
-            rows.append(pd.DataFrame({**columns, **numbers}))
-    ask = {"claim": "gated.fvu - relu.fvu < -0.02", "control": "relu-again", "about": "gated"}
-    return assay.judge(pd.concat(rows), unit=["seed", "document"], **ask)
-
-
-def warned(judged):
-    """Whether a verdict has a note on units that depend on each other."""
-    return any("allows for this" in n or "allowing for this" in n for n in judged.notes)
-
-
-@pytest.mark.parametrize("count", [pytest.param(12), pytest.param(200, marks=pytest.mark.thorough)])
-def test_at_most_one_independent_table_in_twenty_has_a_warning(count):
-    most = stats.binom.ppf(0.99, count, 0.05)
-    assert sum(warned(of_the_page(case)) for case in range(count)) <= most
-
-
-def test_shares_of_six_answers_are_no_copies():
-    """Of twenty prompts, each right in so many of six runs, many have the same share."""
-    for case in range(6):
-        rng = np.random.default_rng(case)
-        rows = pd.DataFrame(
-            {"arm": arm, "seed": seed, "prompt": f"p{i}", "right": int(rng.random() < p)}
-            for arm, p in {"mine": 0.8, "old": 0.5, "again": 0.5}.items()
-            for seed in range(6)
-            for i in range(20)
-        )
-        ask = {"claim": "mine.right - old.right > 0.1", "unit": ["seed", "prompt"]}
-        notes = assay.judge(rows, control="again", about="mine", **ask).notes
-        assert not any("similar ones" in n for n in notes), case
-
-
 def test_the_headline_says_what_would_change_the_outcome():
     """Four units, each in eight copies with a jitter of a fifth: the numbers suggest that they are
     copies, and do not show it."""
@@ -496,36 +268,6 @@ def test_the_headline_says_what_would_change_the_outcome():
     assert f"● holds ※, unless {judged.unless}: mine.loss" in shown
     free = assay.judge(table("independent", 0.1, 3, HONEST), **ask)
     assert free.unless == "" and "unless" not in free.to_json()
-
-
-def test_an_interval_that_allows_for_groups_stays_in_range():
-    """A difference of two shares lies between -1 and 1."""
-    rng = np.random.default_rng(0)
-    rows = pd.DataFrame(
-        {"arm": arm, "unit": i, "topic": f"t{i // 8}", "right": int(rng.random() < p)}
-        for arm, ps in {"mine": (0.9, 0.9, 0.0), "old": (0.1, 0.1, 0.0)}.items()
-        for i, p in enumerate(np.repeat(ps, 8))
-    )
-    judged = assay.judge(rows, claim="mine.right - old.right > 0.1", unit="unit")
-    (line,) = (n for n in judged.notes if "3 topics" in n)
-    low, high = (float(x) for x in line.rpartition("[")[2].partition("]")[0].split(","))
-    assert -1 <= low < high <= 1
-
-
-def test_a_column_of_groups_can_be_a_unit_with_the_mean_over_what_is_in_it():
-    """The advice for prompts of topics, whose names are texts that tell rows apart."""
-    rng = np.random.default_rng(1)
-    rows = pd.DataFrame(
-        {"arm": arm, "seed": s, "prompt": f"p{i}", "topic": f"t{i % 7}", "x": level + rng.normal()}
-        for arm, level in {"mine": 3.0, "old": 0.0}.items()
-        for s in range(6)
-        for i in range(20)
-    )
-    claim = "mean(mine.x, over=prompt) - mean(old.x, over=prompt) > 1"
-    judged = assay.judge(rows, claim=claim, unit=["seed", "topic"])
-    by_topic = rows.groupby(["arm", "seed", "topic"])["x"].mean().groupby("arm").mean()
-    assert judged.estimate == pytest.approx(by_topic["mine"] - by_topic["old"])
-    assert dict(judged.n) == {"seed": 6, "topic": 7} and judged.outcome == "holds"
 
 
 def test_in_every_outcome_it_is_said_which_interval_was_judged_and_what_the_other_means():

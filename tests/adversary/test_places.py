@@ -16,8 +16,8 @@ import xarray as xr
 from assay.ask.measure import probe_tasks, probes
 from assay.ask.measure.probe_tasks import ProbeTask, linear
 from assay.ask.measure.prompts import load
+from assay.ask.near import PLACES
 from assay.ask.tables import Model, Probe, Prompts
-from assay.controls.table import PLACES
 from assay.core.claims import Claim
 from assay.core.judging import judge
 

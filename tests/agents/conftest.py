@@ -5,10 +5,9 @@ import pytest
 
 pytest.importorskip("mcp")
 
-from tiny_study import INLINE, TINY, answered, told
-
 from assay.agents.server import Tools, make_server
 from assay.jobs.runner import Runner
+from tiny_study import INLINE, TINY, answered, told
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_study import answered, told
 
 from assay.agents.asking import Bounds
 from assay.agents.server import Tools, make_server
+from tiny_study import answered, told
 
 HOOK = """
 import numpy as np

@@ -4,11 +4,11 @@ frozen, and that is said."""
 import json
 
 import pytest
-from tiny_study import INLINE, TINY, answered, told
 
 from assay.agents.server import Tools, make_server
 from assay.cli.main import main
 from assay.jobs.runner import Runner
+from tiny_study import INLINE, TINY, answered, told
 
 STUDY = TINY | {"seeds": "1000000:1000012", "fields": TINY["fields"] | {"density": 0.1}}
 

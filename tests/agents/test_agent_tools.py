@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from tiny_study import TINY
 
 from assay.agents.answers import verdict
 from assay.core.results import Judged
+from tiny_study import TINY
 
 TOOLS = [
     *("experiments", "page", "ask_model", "check_claim", "write_study", "plan", "preregister"),

@@ -15,15 +15,15 @@ from naive_asking import Naive, direction, intervention, make, measured, rows_of
 from safetensors.torch import load_file, save_file
 
 import assay
+from assay.ask import near as table_of_controls
 from assay.ask.measure import activations, controls, dictionaries, interventions, models
 from assay.ask.measure.changes import Editing
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.measure.tokenized import prompt
+from assay.ask.near import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.ask.tables import Block, Model
 from assay.ask.verdict_notes import _levels_with, _say_blocks
-from assay.controls import table as table_of_controls
-from assay.controls.table import BAG, EMBEDDING, PERMUTED, PLACES, UNTRAINED, satisfies
 from assay.core.errors import DataError, ExperimentError
 from assay.dictionaries.formats.writing import write
 from assay.features import effects

@@ -16,13 +16,13 @@ import tiny_models
 from assay.ask.measure import sae_arms
 from assay.ask.measure.saes import Learning
 from assay.core.errors import ExperimentError
-from assay.core.rng import normal
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.recovery import mcc
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.subjects.pretrained import fast_dtype
+from assay.train.rng import normal
 
 LETTERS = string.ascii_uppercase.replace("P", "")  # "Point" is in the tokenizer's text
 CONTEXT, GROUPS = 16, 6

@@ -9,13 +9,12 @@ import torch
 from naive_asking import Naive, direction, intervention, make, measured, rows_of
 
 from assay.ask import checks
-from assay.ask.measure import activations, controls, directions, measuring, models
+from assay.ask.measure import activations, controls, directions, measuring, models, neighbours
 from assay.ask.measure.directions import Learner
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
 from assay.ask.tables import Model
 from assay.ask.text import read
-from assay.controls import picks, vectors
 from assay.core.errors import DataError, ModelError
 from assay.subjects.folder import find
 from assay.subjects.site import Site
@@ -248,23 +247,6 @@ def test_shuffled_labels_leave_nothing_of_the_true_direction():
             assert torch.equal(got[0::2], -got[1::2])
 
 
-def test_a_random_direction_lies_where_activations_do_and_aside_of_the_true_one():
-    draw = torch.Generator().manual_seed(0)
-    spread = torch.diag(torch.tensor([1e4, 3.0, 2.0, 1.0, 0.0, 0.0]))
-    x = torch.randn(4000, 6, generator=draw) @ spread
-    x[::400] *= 1e3
-    true = torch.tensor([0.0, 5.0, 0.0, 0.0, 0.0, 0.0])
-    got = torch.stack([vectors.random_like(true, x, seed) for seed in range(200)])
-    torch.testing.assert_close(got.norm(dim=1), torch.full((200,), 5.0))
-    assert float(got[:, [1, 4, 5]].abs().max()) < 1e-3
-    assert torch.equal(got[0::2], -got[1::2])
-    assert float(got[:, 0].abs().median()) > float(got[:, 2].abs().median())
-    # nothing spreads: any direction
-    same = vectors.random_like(true, torch.ones(5, 6), 0)
-    assert float(same.norm()) == pytest.approx(5)
-    assert float(same @ true) == pytest.approx(0, abs=1e-4)
-
-
 def test_random_tokens_are_never_those_that_are_named(subject):
     of = learner(subject)
     naive = subject[1]
@@ -285,7 +267,7 @@ def test_random_tokens_are_never_those_that_are_named(subject):
     ("layer", "layers", "far"), [(15, 30, 5), (9, 12, 5), (3, 12, 7), (0, 2, 1), (1, 2, 0)]
 )
 def test_far_is_a_third_of_the_model_away_and_not_the_first_block(layer, layers, far):
-    assert picks.by_distance(layer, layers)[0] == far
+    assert neighbours.by_distance(layer, layers)[0] == far
 
 
 # refusals -----------------------------------------------------------------------------------------

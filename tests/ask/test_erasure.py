@@ -5,9 +5,8 @@ import pytest
 import torch
 from naive_asking import READS, Naive, direction, intervention, make, measured, rows_of
 
-from assay.ask.measure import controls, directions, interventions, subspaces
+from assay.ask.measure import bases, controls, directions, interventions, subspaces
 from assay.ask.tables import Direction, Read
-from assay.controls import vectors
 from assay.core.errors import DataError
 from assay.subjects.site import Site
 
@@ -112,7 +111,7 @@ def test_less_is_changed_than_by_taking_the_difference_out():
     vector = of.vector(NUMBER, site, 0)
     some = rows.sample(range(len(ROWS)), 0, labelled=True, label="number")
     sample = x[some].double()
-    metric = torch.linalg.inv(vectors.covariance(sample))
+    metric = torch.linalg.inv(bases.covariance(sample))
     unit = vector / vector.norm()
     centred = x[some] - x[some].mean(0)
     moved = {
@@ -218,13 +217,13 @@ def test_a_label_of_several_values_is_erased_as_naive_code_does(subject, of_kind
 def test_shuffled_labels_of_several_values_tell_nothing():
     """Each has as many rows of every true label, so that the means of true labels cancel."""
     label = np.repeat([0, 1, 2], 6)
-    first, second = (vectors.dealt(label, seed) for seed in (0, 1))
+    first, second = (bases.dealt(label, seed) for seed in (0, 1))
     for dealt in (first, second):
         counts = [[int(((label == k) & (dealt == n)).sum()) for n in range(3)] for k in range(3)]
         assert counts == [[2] * 3] * 3
     assert (first != second).any()
     with pytest.raises(DataError, match="one label has 2 of the rows"):
-        vectors.dealt(np.array([0, 0, 1, 1, 2, 2]), 0)
+        bases.dealt(np.array([0, 0, 1, 1, 2, 2]), 0)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from assay.ask.measure.tasks import Task
 from assay.ask.tables import Direction, Model, Read, Top
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import claim, condition
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.subjects.folder import find
+from assay.train import rng
 
 POST, SITE = "blocks.1.mlp.hook_post", "blocks.1.hook_resid_pre"
 ROWS = tuple(

@@ -5,10 +5,9 @@ import pytest
 import torch
 from naive_models import measured, texts
 
-from assay.ask.measure import interventions, reads
+from assay.ask.measure import bases, interventions, reads
 from assay.ask.measure.controls import of_intervention
 from assay.ask.tables import Direction, Intervention, Read
-from assay.controls import vectors
 from assay.core.errors import DataError
 
 SHOWN = ("def add(a, b):", "class Point:\n    x")
@@ -101,7 +100,7 @@ def test_the_control_is_another_subspace_as_large(rank):
     have."""
     around = torch.randn(200, 16, generator=torch.manual_seed(0))
     basis = torch.linalg.svd(around, full_matrices=False)[2][:rank]
-    draws = [vectors.random_subspace(basis, around, seed) for seed in (0, 0, 1)]
+    draws = [bases.random_subspace(basis, around, seed) for seed in (0, 0, 1)]
     for other in draws:
         assert torch.allclose(other @ other.T, torch.eye(rank), atol=1e-5)
         shared = (other @ basis.T).square().sum()
@@ -114,7 +113,7 @@ def test_the_control_lies_where_activations_spread():
     around = torch.randn(50, 16, generator=torch.manual_seed(0))
     around[:, 8:] = 0
     basis = torch.eye(16)[:2]
-    assert vectors.random_subspace(basis, around, 0)[:, 8:].abs().max() < 1e-5
+    assert bases.random_subspace(basis, around, 0)[:, 8:].abs().max() < 1e-5
 
 
 def test_other_dimensions_of_equal_variance_have_exactly_as_much():
@@ -125,7 +124,7 @@ def test_other_dimensions_of_equal_variance_have_exactly_as_much():
     _, lengths, rows = torch.linalg.svd(around, full_matrices=False)
     for k in (0, 4):  # the largest, and one of many alike
         true = rows[k : k + 1]
-        draws = [vectors.of_equal_variance(true, around, seed) for seed in (0, 0, 1)]
+        draws = [bases.of_equal_variance(true, around, seed) for seed in (0, 0, 1)]
         for other in draws:
             assert torch.allclose(other @ other.T, torch.eye(len(other)), atol=1e-5)
             assert float((other @ true.T).abs().max()) < 1e-5
@@ -141,7 +140,7 @@ def test_dimensions_that_have_most_of_the_variance_have_no_equal():
     around = torch.randn(400, 16, generator=torch.manual_seed(0)) * torch.tensor([9.0, *[1.0] * 15])
     around -= around.mean(0)
     with pytest.raises(DataError, match=r"1 of the dimensions have 8.% of the variance"):
-        vectors.of_equal_variance(torch.eye(16)[:1], around, 0)
+        bases.of_equal_variance(torch.eye(16)[:1], around, 0)
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -2,40 +2,16 @@
 experiments it borrows from."""
 
 import json
-import textwrap
 
 import pytest
 
+from acceptance.test_study_as_experiment import CLAIM, HEAD, PART, write
 from assay.cli.main import main
 from assay.core.claims import role
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
-
-HEAD = """
-question = "Does width matter?"
-seeds = "0:6"
-"""
-PART = """
-[[experiment]]
-name = "./own.py"
-fields = { inputs = 6, steps = 30, width = [2, 3] }
-"""
-CLAIM = """
-[[claim]]
-text = "Narrow ones find their subspace better"
-holds = 'main.angle - "width=3/main".angle < -1'
-control = ["flat"]
-also = { "width=3/flat" = "rival: nothing to find" }
-threshold = "plan: a degree"
-"""
-
-
-def write(folder, text, name="asks.toml"):
-    path = folder / name
-    path.write_text(textwrap.dedent(text))
-    return path
 
 
 def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
@@ -183,16 +159,6 @@ def test_a_text_that_an_experiment_cannot_read_is_told_with_its_place(own, capsy
     told = capsys.readouterr().err
     assert "asks.toml line 7 column 10: gated-sae cannot read what it needs: " in told
     assert str(own / "nothing") in told.replace("\n", "") or "SmolLM2" in told
-
-
-def test_a_reworded_claim_does_not_call_what_is_stored_in_question(own, capsys):
-    path = write(own, HEAD + PART + CLAIM)
-    assert main(["run", path.name, "--executor", "inline"]) == 0
-    path.write_text(path.read_text().replace("Narrow ones", "The narrow ones"))
-    capsys.readouterr()
-    assert main(["plan", path.name, "--json"]) == 0
-    planned = json.loads(capsys.readouterr().out)
-    assert (planned["missing"], planned["notes"]) == (0, [])
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 fails, and what anything would show is unspecific."""
 
 import json
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,10 +15,9 @@ from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
 from assay.report.tables import row, text
+from planted_folder import folder, planted
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "device"))
-
-import planted
+__all__ = ["folder", "planted"]
 
 MOOD = """
 [[prompts]]
@@ -126,39 +123,6 @@ CASES = {
         "fails",
     ),
 }
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("planted")
-    planted.write_all(where)
-    planted.write(where / "relay", planted.relay_words(), planted.relay_weights())
-    things = ("room", "meal", "film", "town")
-    moods = [
-        f"{things[i % 4]},{word},{label}"
-        for label, words in (("nice", planted.GOOD), ("nasty", planted.BAD))
-        for i, word in enumerate(words)
-    ]
-    (where / "moods.csv").write_text("\n".join(["thing,adjective,label", *moods]))
-    speakers = [
-        f"{name},{thing},{('first', 'second')[k % 2]}"
-        for k, name in enumerate(planted.NAMES)
-        for thing in things
-    ]
-    (where / "speakers.csv").write_text("\n".join(["who,thing,label", *speakers]))
-    names = list(planted.CAPITALS)
-    rows = [
-        (who, c, names[(i + 1 + k) % 8])
-        for k, who in enumerate(planted.NAMES[:3])
-        for i, c in enumerate(names)
-    ]
-    lines = [f"{w},{c},{o},{planted.CAPITALS[c]},{planted.CAPITALS[o]}" for w, c, o in rows]
-    head = "who,country,other,city,foil"
-    (where / "capitals.csv").write_text("\n".join([head, *lines]))
-    pairs = [f"{a} and {b}" for a in planted.NAMES for b in planted.NAMES if a != b]
-    apart = [line.replace(line.split(",")[0], pairs[i], 1) for i, line in enumerate(lines)]
-    (where / "pairs.csv").write_text("\n".join([head, *apart]))
-    return where
 
 
 def study(folder, name, tables, holds, **more):

@@ -20,31 +20,7 @@ from assay.ask.text import Study
 from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-
-ASKED = """question = "Which attention <b>carries</b> the country?"
-seeds = "0:2"
-[[model]]
-name = "./planted"
-[[prompts]]
-unit = "prompt"
-text = "{who} went to {country} the capital is"
-file = "capitals.csv"
-[[intervene]]
-name = "cut"
-ablate = "zero"
-site = "blocks.{layer}.hook_attn_out"
-sweep = { layer = [0, 1] }
-[[read]]
-name = "right"
-log_prob = [" {city}", " {foil}"]
-[[claim]]
-text = "Block 1 carries it"
-holds = "cut.right[layer=1] -  main.right < -2"
-threshold = "plan: two nats"
-[[estimate]]
-text = "What is left"
-value = "cut.right[layer=1] / main.right"
-"""
+from planted_folder import ASKED
 
 
 @pytest.fixture(scope="module")

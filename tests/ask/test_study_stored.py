@@ -7,36 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_study_asks import folder  # noqa: F401 (a fixture)
-from test_study_shown import ASKED
 
 import assay
+from acceptance.test_study_stored import command, copy, ran, run_of
 from assay.cli.main import main
 from assay.core import inputs
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.judge import kept
+from planted_folder import ASKED, folder  # noqa: F401 (a fixture)
 
-
-@pytest.fixture(scope="module")
-def ran(folder, tmp_path_factory):  # noqa: F811
-    """A folder with a study that was run, and its store."""
-    place = tmp_path_factory.mktemp("stored") / "study"
-    shutil.copytree(folder, place)
-    (place / "carries.toml").write_text(ASKED)
-    assert command("run", place) == 0
-    return place
-
-
-@pytest.fixture
-def copy(ran, tmp_path):
-    """A copy of that folder that a test may change."""
-    return Path(shutil.copytree(ran, tmp_path / "study"))
-
-
-def command(verb, place, name="carries"):
-    inline = ["--executor", "inline"] if verb == "run" else []
-    return main([verb, str(place / f"{name}.toml"), "--root", str(place / "s"), *inline])
+__all__ = ["copy", "ran"]
 
 
 def read(place):
@@ -57,10 +38,6 @@ def test_it_is_shown_as_the_run_told_it_and_the_study_is_not_made(copy, capsys, 
 def line_of(place, **values):
     with (place / "s/questions.jsonl").open("a") as file:
         file.write(json.dumps(values) + "\n")
-
-
-def run_of(place):
-    return sorted((place / "s/runs/carries").iterdir())[0]
 
 
 CHANGES = {
@@ -86,21 +63,6 @@ def test_it_is_judged_again_after(change, copy):
     assert read(copy) is not None
     CHANGES[change](copy)
     assert read(copy) is None
-
-
-def measured(place, name):
-    runs = (place / "s/runs" / name).iterdir()
-    return {run.name.partition("-")[2]: (run / "measures.safetensors").read_bytes() for run in runs}
-
-
-def test_a_run_that_is_not_as_it_was_stored_is_not_taken(copy, capsys):
-    path = run_of(copy) / "measures.safetensors"
-    path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    runs = len(measured(copy, "carries"))
-    (copy / "again.toml").write_text(ASKED)
-    assert command("run", copy, "again") == 0
-    taken = f"runs taken from carries, which measured the same: {runs - 1}"
-    assert taken in capsys.readouterr().err
 
 
 def test_that_each_prompt_is_a_unit_is_judged_and_measures_nothing_again(copy, capsys):

@@ -4,13 +4,12 @@ somebody has open no second one is opened."""
 import shutil
 
 import pytest
-from test_study_asks import folder  # noqa: F401 (a fixture)
-from test_study_shown import ASKED
 
 import assay
 from assay.ask.measure import models, passes
 from assay.subjects import pretrained
 from assay.subjects.pretrained import Pretrained
+from planted_folder import ASKED, folder  # noqa: F401 (a fixture)
 
 MORE = '[[read]]\nname = "good_rank"\nrank = " good"\n\n[[claim]]'
 

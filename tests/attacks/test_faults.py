@@ -21,9 +21,9 @@ from pathlib import Path
 import anyio
 import numpy as np
 import pytest
-import registration
-from test_hostile import said
 
+import registration
+from acceptance.test_hostile import said
 from assay.lab.store import health
 from assay.lab.store.store import Store
 from stored_bytes import measures_of

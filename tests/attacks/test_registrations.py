@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import registration
 
+import registration
 from assay.cli.main import main
 from assay.lab import catalogue
 from assay.lab.engines import Inline

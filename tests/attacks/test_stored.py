@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from damage import harm, limited
-from test_hostile import said
 
 import tiny_models
+from acceptance.test_hostile import said
 from assay.core import integrity
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.lab.store import health
 from assay.lab.store.store import Store
+from damage import harm, limited
 from forks import typed
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"

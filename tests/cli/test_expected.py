@@ -5,29 +5,13 @@ import json
 import shlex
 
 import numpy as np
-import pytest
 
+from acceptance.test_expected import JUDGE, TABLE, table
 from assay.cli.main import main
 from assay.lab import catalogue
 from assay.report.questions import GROUPS, by_group
 
-TABLE = "\n".join(
-    [
-        "arm,seed,x",
-        *(
-            f"{arm},{seed},{base + seed % 3 / 100}"
-            for arm, base in (("mine", 1.0), ("yours", 2.0))
-            for seed in range(9)
-        ),
-    ]
-)
-JUDGE = ("--claim", "mine.x < 1.5", "--unit", "seed", "--control", "yours")
-
-
-@pytest.fixture
-def table(tmp_path):
-    (tmp_path / "t.csv").write_text(TABLE)
-    return tmp_path / "t.csv"
+__all__ = ["table"]
 
 
 def test_the_exit_code_says_whether_it_came_out_as_expected(table, capsys):
@@ -129,16 +113,6 @@ def test_a_group_is_listed_with_questions_and_verdicts(capsys, tmp_path):
 
 def test_every_experiment_of_the_catalogue_names_a_group_that_has_a_question():
     assert set(by_group(catalogue.entries())) == set(GROUPS)
-
-
-def test_a_claim_and_a_quantity_may_begin_with_a_minus_sign(table, capsys):
-    printed = set()
-    for asked in (["--claim", "-9 < mine.x"], ["--claim=-9 < mine.x"]):
-        assert main(["judge", str(table), *asked, *JUDGE[2:], "--no-ledger"]) == 0
-        printed.add(capsys.readouterr().out)
-    assert len(printed) == 1
-    assert main(["judge", str(table), "--estimate", "-mine.x", "--unit", "seed"]) == 0
-    assert "-mine.x" in capsys.readouterr().out
 
 
 def test_an_option_that_was_not_typed_is_refused_with_what_it_is_for(table, capsys):

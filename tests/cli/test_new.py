@@ -1,43 +1,17 @@
 """`assay new` writes an experiment that runs as it is, claims something true, and has a control
 that fails and could pass."""
 
-import json
 import os
 
 import pytest
 
+from acceptance.test_new import assay
 from assay.ask import missing, text
 from assay.core.errors import ExperimentError
 from assay.core.experiment import read_header
 from assay.verbs.new import write_experiment
 
-
-@pytest.fixture
-def assay(commands, tmp_path):
-    """The JSON that a verb prints in the test's folder."""
-
-    def said(*words):
-        done = commands.run([*words, "--json"], tmp_path, os.environ)
-        assert done.code == 0, done.err
-        return json.loads(done.out)
-
-    return said
-
-
-def test_it_runs_and_holds_while_its_control_fails(tmp_path, assay):
-    assert assay("new", "my-claim") == {"path": "my_claim.py"}
-    result = assay("run", "my_claim.py", "--executor", "inline")
-    (verdict,) = result["verdicts"]
-    assert verdict["outcome"] == "holds"
-    assert verdict["controls"]["flat"]["outcome"] == "fails"
-    # From outside the code: a random subspace of 4 of 20 dimensions lies about 85 degrees away, the
-    # trained one near 0.
-    assert verdict["estimate"] < 5 and verdict["controls"]["flat"]["estimate"] > 60
-
-    path = tmp_path / "my_claim.py"
-    path.write_text(path.read_text().replace("high=10,", "high=1,"))
-    (verdict,) = assay("run", "my_claim.py", "--executor", "inline")["verdicts"]
-    assert verdict["outcome"] == "fails"
+__all__ = ["assay"]
 
 
 def test_its_control_can_pass(tmp_path, assay):
@@ -52,14 +26,6 @@ def test_a_study_that_asks_a_model_has_rows_enough_for_a_verdict(tmp_path, assay
     study = text.read(tmp_path / assay("new", "my-question", "--ask")["path"]).study
     assert [m.name for m in study.model] == ["smollm2"]
     assert len({row["country"] for row in study.prompts[0].rows}) == 24 >= missing.ALONE
-
-
-def test_a_run_that_diverges_is_told_from_one_that_fails(tmp_path, assay):
-    write_experiment("mine", tmp_path)
-    (verdict,) = assay(
-        "run", "mine.py", "--executor", "inline", "--set", "lr=1e30", "--set", "steps=20"
-    )["verdicts"]
-    assert (verdict["outcome"], verdict["dropped"]) == ("undecided", 8)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ import torch
 
 import tiny_models
 from assay.cli.main import main
-from assay.core import rng
 from assay.core.runs import Runs
 from assay.core.spec import Spec
 from assay.data.harvest import HarvestSpec, cut_text, dtype_of, windows_in
@@ -28,6 +27,7 @@ from assay.lab.store.desk import Desk
 from assay.lab.store.store import Store
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.train import rng
 
 LINES = "".join(f"def f{i}(a, b):\n    return a * {i} + b\n" for i in range(30))
 SITE = "blocks.1.hook_resid_post"

@@ -6,17 +6,16 @@ import inspect
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pytest
 from jsonschema import Draft202012Validator
 
+from acceptance.test_verbs import SMOKE, here, world
 from assay.cli.main import app, described, main, schema_of
-from assay.verbs.new import write_experiment
 from assay.verbs.verb import MORE
+
+__all__ = ["here", "world"]
 
 VERDICT = {
     "text",
@@ -31,23 +30,6 @@ VERDICT = {
     "source",
     "published",
 }
-SMOKE = ("own.py", "--preset", "smoke")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A folder with an experiment whose smoke preset is stored."""
-    folder = tmp_path_factory.mktemp("verbs")
-    write_experiment("own", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert main(["run", *SMOKE, "--executor", "inline"]) == 0
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(world, monkeypatch):
-    monkeypatch.chdir(world)
 
 
 def said(capsys, *words, code=0):
@@ -119,8 +101,6 @@ def test_report_writes_pages(capsys, world):
     assert "largest angle between the kept and the planted subspace" in page
     assert "own-smoke.html" in (world / "pages/index.html").read_text()
     assert len(told(capsys, "report", "own.py", *SMOKE, "--out", "two")["pages"]) == 2
-    assert main(["report"]) == 2  # a user's own experiment is found by its file only
-    assert "it has results of own: assay report own.py" in capsys.readouterr().err
 
 
 def test_remove_says_what_and_deletes_it(capsys):
@@ -135,12 +115,6 @@ def test_remove_says_what_and_deletes_it(capsys):
     )
 
 
-def test_reading_writes_nothing(capsys):
-    for words in (("list",), ("plan", "own.py"), ("doctor",)):
-        main([*words, "--root", "nowhere"])
-    assert not Path("nowhere").exists()
-
-
 def test_a_crash_of_the_experiment_has_its_own_exit_code(capsys, world):
     text = (world / "own.py").read_text()
     (world / "sick.py").write_text(
@@ -153,12 +127,6 @@ def test_a_crash_of_the_experiment_has_its_own_exit_code(capsys, world):
         told(capsys, "plan", "sick.py", "--preset", "smoke")["runs"][0]["why"]
         == "crashed: ValueError: too few cats"
     )
-
-
-def test_a_reader_that_leaves_is_no_error():
-    script = f"{sys.executable} -m assay list --json | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == ("0", "")
 
 
 def test_an_interrupted_run_goes_on_where_it_was(capsys, world, forks):

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DEVICES = (ROOT / "tests/devices", ROOT / "catalogue/tests/devices")
+DEVICES = tuple(
+    ROOT / folder
+    for folder in ("tests/acceptance/devices", "tests/devices", "catalogue/tests/devices")
+)
 
 
 def passes(devices, *words):

@@ -4,6 +4,8 @@ import pickle
 
 import pytest
 
+from assay import errors
+from assay.core import errors as old
 from assay.core.errors import (
     Argument,
     AssayError,
@@ -12,6 +14,7 @@ from assay.core.errors import (
     Operator,
     StoreError,
     renamed,
+    request_of,
 )
 
 RUN = Command("gated-sae", "smoke", ("steps=10", "note=a b"))
@@ -54,3 +57,11 @@ def test_a_damaged_folder_is_mended_by_whoever_runs_the_program(tmp_path):
     error = DamageError(tmp_path, "its bytes changed")
     assert str(error).startswith("its bytes changed; `assay doctor --clean` removes")
     assert "for the operator of the server: `assay doctor --clean`" in error.request()
+
+
+@pytest.mark.parametrize("name", ["SpecError", "ClaimError", "DataError", "StoreError", "RunError"])
+def test_a_door_that_catches_either_catches_both(name):
+    kind = getattr(errors, name)
+    assert issubclass(getattr(old, name), kind) and old.RunError.exit_code == 3
+    error = getattr(old, name)("no ", Argument("sets", option="--set"))
+    assert request_of(error) == "no sets" and request_of(kind("some-code", "a")) == "a [some-code]"

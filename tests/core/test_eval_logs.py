@@ -76,30 +76,6 @@ def test_grades_are_worth_what_inspect_says():
     assert (found["pair_0"], found["pair_1"]) == (1.0, 0.0)
 
 
-def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
-    numbers = {}
-    for model, right in (("able", 0.9), ("weak", 0.2), ("again", 0.2)):
-        (tmp_path / model).mkdir()
-        draw, lines = random.Random(model), []
-        for doc in range(40):
-            for kind in ("strict-match", "flexible-extract"):
-                correct = float(draw.random() < right)
-                answer = "1" if correct else draw.choice(["2", "3", "[invalid]"])
-                numbers.setdefault((model, kind), []).append(correct)
-                lines.append({"doc_id": doc, "doc": {"question": "?"}, "target": "1"})
-                lines[-1] |= {"resps": [["?"]], "filter": kind, "exact_match": correct}
-                lines[-1] |= {"filtered_resps": [answer], "prompt_hash": f"{doc:064x}"}
-                lines[-1] |= {"metrics": ["exact_match"], "doc_hash": "ab"}
-        name = tmp_path / model / "samples_gsm8k_2026-01-02T03-04-05.678901.jsonl"
-        name.write_text("\n".join(map(json.dumps, lines)) + "\n")
-    claim = "able.exact_match[filter=strict-match] - weak.exact_match[filter=strict-match] > 0.3"
-    claim = claim.replace("strict-match", '"strict-match"')
-    judged = assay.judge(tmp_path, claim=claim, unit="sample", control="again", about="able")
-    able, weak = numbers["able", "strict-match"], numbers["weak", "strict-match"]
-    assert judged.estimate == pytest.approx((sum(able) - sum(weak)) / 40)
-    assert (judged.outcome, judged.unless) == ("holds", "") and judged.n == {"sample": 40}
-
-
 def test_an_epoch_tells_rows_apart_and_an_answer_does_not():
     frame = pd.concat(eval_logs.read(LOGS / f"{m}.eval", "arm") for m in ("able", "weak", "again"))
     assert frame["match_answer"].nunique() > 2

@@ -6,38 +6,16 @@ import math
 
 import numpy as np
 import pytest
-import xarray as xr
 from msgspec import structs
-from scipy.stats import binom, binomtest
+from scipy.stats import binomtest
 
+from acceptance.test_power import LOW, arm, claim
 from assay.core.bounded import bounded_mean
-from assay.core.claims import Claim
 from assay.core.intervals import interval
 from assay.core.judging import judge, standing
 from assay.core.power import best, decidable, detectable, enough, fewest_to_hold
 from assay.core.stats import mean
 from assay.report import tables
-
-LOW = 1.0
-
-
-def claim(**fields):
-    base = Claim(
-        text="x is at least 1",
-        value=lambda arm, arms: arm.x,
-        low=LOW,
-        must_fail=("none",),
-        threshold_from="theory: one",
-        source="here",
-    )
-    return dataclasses.replace(base, **fields)
-
-
-def arm(x):
-    """An arm of these units: [seed], or [seed, document]."""
-    x = np.asarray(x, float)
-    dims = ("run", "document")[: x.ndim]
-    return xr.Dataset({"x": (dims, x)}, coords={"seed": ("run", np.arange(len(x)))})
 
 
 def spread(n, mean, deviation, seed=0):
@@ -125,22 +103,6 @@ def test_crossed_units_have_the_power_that_is_stated(of):
         [interval({"x": world(value)}, mean, factors=2, draws=500).low >= 0 for _ in range(100)]
     )
     assert 0.68 <= found <= 0.92  # a standard error of .04
-
-
-def test_shares_have_the_power_of_the_binomial_law():
-    half = claim(low=0.5, bounds=(0, 1))
-    arms = {"main": arm(np.arange(8) < 7), "none": arm(np.zeros(8))}
-    v = judge(half, arms).verdict
-    # the contrast with seven of eight, by the normal law
-    assert 0.95 < v.controls_chance < 1
-    # all eight have to be right
-    assert binom.sf(7, 8, v.detectable_alone[0]) == pytest.approx(0.8)
-    assert v.detectable[0] == pytest.approx(v.detectable_alone[0], abs=0.01)
-    unsure = judge(half, {**arms, "none": arm(np.arange(8) < 1)}).verdict
-    # up to one of eight right, 80 % limits lie below one half (binom.cdf(1, 8, .406) = .1)
-    assert 0.9 * binom.cdf(1, 8, 1 / 8) < unsure.controls_chance <= binom.cdf(1, 8, 1 / 8)
-    assert math.isnan(unsure.detectable[0])
-    assert unsure.detectable_alone == v.detectable_alone
 
 
 def test_a_value_that_there_cannot_be_is_not_said_to_be_found():

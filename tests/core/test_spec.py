@@ -2,14 +2,13 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
 from annotated_types import Ge, Gt, Interval, Le, MultipleOf
-from hypothesis import given
-from hypothesis import strategies as st
 
+from acceptance.test_spec import Inner, Toy
 from assay.core.errors import SpecError
 from assay.core.spec import (
     PerRun,
@@ -26,30 +25,6 @@ from assay.core.spec import (
     variant,
     with_values,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inner(Spec):
-    depth: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Toy(Spec):
-    lr: PerRun[float] = 0.1
-    """Learning rate."""
-    width: int = 5
-    kind: Literal["a", "b"] = "a"
-    sites: tuple[str, ...] = ()
-    inner: Inner | None = None
-    on: bool = True
-
-
-def test_equal_values_of_other_types_are_the_same_spec():
-    assert Toy(lr=1) == Toy(lr=np.float64(1.0)) == Toy(lr=1.0)
-    assert Toy(width=np.int32(5)) == Toy()
-    assert Toy(sites=["x"]) == Toy(sites=("x",))
-    assert Toy(inner={"depth": 3}) == Toy(inner=Inner(depth=3))
-    assert Toy(lr=-0.0).to_json() == Toy(lr=0.0).to_json()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,18 +159,6 @@ def test_an_unknown_field_offers_the_nearest():
         grid(Toy(), widht=(3,))
 
 
-@given(
-    lr=st.floats(allow_nan=False, allow_infinity=False),
-    width=st.integers(-(2**53), 2**53),
-    sites=st.lists(st.text()),
-    depth=st.integers(0, 9),
-)
-def test_json_round_trip(lr, width, sites, depth):
-    spec = Toy(lr=lr, width=width, sites=tuple(sites), inner=Inner(depth=depth))
-    assert Toy.from_json(spec.to_json()) == spec
-    assert Toy.from_json(spec.to_json()).to_json() == spec.to_json()
-
-
 def test_every_field_moves_the_key():
     base = key("e", 1, "main", Toy())
     for change in (
@@ -247,16 +210,6 @@ def test_a_stored_spec_without_a_field_of_today_is_refused_in_one_line():
     New.__name__ = "Old"
     with pytest.raises(SpecError, match=r"^a stored Old of an older version lacks whole$"):
         New.from_json(Old().to_json())
-
-
-def test_grid_is_the_product_in_the_order_given():
-    assert [(s.lr, s.seed) for s in grid(Toy(), lr=(1, 2), seed=(5, 6))] == [
-        (1, 5),
-        (1, 6),
-        (2, 5),
-        (2, 6),
-    ]
-    assert {s.width for s in changed(width=9)(grid(Toy(), seed=range(3)))} == {9}
 
 
 def test_fields_that_arms_set_are_refused_at_once():

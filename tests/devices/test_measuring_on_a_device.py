@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.controls import vectors
-from assay.core import rng
+from assay.ask.measure import bases
 from assay.dictionaries.baselines import directions, repair
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.formats.opening import load
@@ -16,6 +15,7 @@ from assay.dictionaries.nonlinearity import ReLU, Rescaled, known
 from assay.dictionaries.selection import AbsTopK, TopK
 from assay.dictionaries.training import train
 from assay.features import kernel_probe
+from assay.train import rng
 
 B, D, F, DOCUMENTS = 40, 8, 12, 4
 
@@ -90,7 +90,7 @@ CASES = {
     "support": lambda d: recovery.support(
         recovery.support_sums(CODES.to(d)[:, :6], OTHER.to(d)), np.arange(6)
     ),
-    "covariance": lambda d: vectors.covariance(X.to(d)),
+    "covariance": lambda d: bases.covariance(X.to(d)),
     "redundancy": lambda d: [
         f(ROWS.to(d)) for f in (redundancy.nearest_cosine, redundancy.effective_dimensions)
     ],

@@ -11,7 +11,6 @@ import tiny_models
 from assay.ask.measure import gradients, prompts, reads
 from assay.ask.measure.tokenized import Context, PassOutput, prompt
 from assay.ask.tables import Prompts, Read
-from assay.core import rng
 from assay.core.runs import Runs
 from assay.data import lm
 from assay.data.harvest import HarvestSpec, harvest
@@ -25,6 +24,7 @@ from assay.features.live import edits, steering
 from assay.features.live.reader import Reader
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.train import rng
 
 D, F = 24, 16
 SITE = Site("resid_pre", 1)

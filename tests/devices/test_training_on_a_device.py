@@ -14,7 +14,6 @@ from benchmarks import timed_steps as steps
 
 import architectures
 from architectures import ALL, RUNS, WIDTH, D
-from assay.core import rng
 from assay.core.descent import descent
 from assay.core.fit import fit, watched
 from assay.core.runs import Runs
@@ -25,6 +24,7 @@ from assay.dictionaries.training.freezing import freeze
 from assay.dictionaries.training.kernels import reference
 from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries, start
+from assay.train import rng
 from killed import Killed, dies_at
 
 TWO = Runs(RUNS.specs[:2])

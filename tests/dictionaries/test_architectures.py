@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from architectures import ALL, RUNS, TOP, TRUE, WIDTH, D, K, Sweep, method
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import grid
@@ -22,6 +21,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import Resample
 from assay.dictionaries.training.learners import TargetL0
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from assay.train import rng
 from killed import Killed, dies_at
 
 WORLD = torch.from_numpy(rng.normal(np.array([11]), "directions", 0, (TRUE, D))[0])

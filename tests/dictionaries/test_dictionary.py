@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from random_dictionary import random_dictionary
 
 from assay.core.errors import DataError
 from assay.dictionaries.baselines.repair import shrunk
@@ -14,6 +13,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import TopK
+from random_dictionary import random_dictionary
 
 
 def make(nonlinearity=None):

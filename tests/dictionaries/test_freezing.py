@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
@@ -24,6 +23,7 @@ from assay.dictionaries.training.freezing import NEAR, freeze
 from assay.dictionaries.training.kernels import sparse
 from assay.dictionaries.training.quick import train_dictionary
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, keep_near, start
+from assay.train import rng
 from pairs import some_pairs
 
 

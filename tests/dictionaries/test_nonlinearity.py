@@ -5,25 +5,16 @@ import math
 import pytest
 import torch
 
+from acceptance.test_nonlinearity import B, Z, each
 from assay.core.errors import DataError
 from assay.dictionaries.gates import Gated, GatedShift, GatedSigmoid, GatedUntied, ScaledReLU
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Identity, ReLU, Rescaled, from_json, inference, to_json
 from assay.dictionaries.selection import AbsTopK, BatchTopK, GroupMax, TopK
 
-torch.manual_seed(0)
-Z = torch.randn(2, 7, 5, dtype=torch.float64)
-B = 0.3 * torch.randn(2, 5, dtype=torch.float64)
+torch.manual_seed(1)
 R = 0.5 * torch.randn(2, 5, dtype=torch.float64)
 M = 0.2 * torch.randn(2, 5, dtype=torch.float64)
-
-
-def each(value):
-    """The features, one number at a time: value(run, row, feature)."""
-    return torch.tensor(
-        [[[value(r, b, f) for f in range(5)] for b in range(7)] for r in range(2)],
-        dtype=torch.float64,
-    )
 
 
 def gated(r, b, f):
@@ -54,17 +45,6 @@ def test_a_tied_gate_is_a_jump_at_its_threshold():
     assert threshold.item() == pytest.approx(2.5)
     pre = own["r_mag"].exp() * z + own["b_mag"]
     torch.testing.assert_close(features, pre * (pre > threshold.clamp_min(0)))
-
-
-@pytest.mark.parametrize("k", [1, 3, 5])
-def test_topk_keeps_the_k_largest_and_none_below_zero(k):
-    pre = Z + B[:, None]
-
-    def one(r, b, f):
-        larger = sum(pre[r, b, g] > pre[r, b, f] for g in range(5))
-        return max(pre[r, b, f].item(), 0.0) if larger < k else 0.0
-
-    assert torch.equal(TopK(k)(Z, B, {}), each(one))
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])

@@ -10,7 +10,6 @@ import torch
 
 import assay
 from assay.core.errors import AssayError, DataError, RunError, SpecError, StoreError
-from assay.core.rng import normal, permutation
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
 from assay.dictionaries import BatchTopK, Gated, JumpReLU, ReLU, TopK
@@ -20,6 +19,7 @@ from assay.dictionaries.measuring.recovery import mcc
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.quick import USUAL, train_dictionary
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from assay.train.rng import normal, permutation
 
 TRUE = torch.nn.functional.normalize(
     torch.from_numpy(normal(np.array([5]), "test.true", 0, (24, 16))), dim=-1

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from random_dictionary import random_dictionary
 
 from assay.dictionaries.baselines import repair
 from assay.dictionaries.baselines.directions import pca
@@ -16,6 +15,7 @@ from assay.dictionaries.gates import Gated
 from assay.dictionaries.measuring.metrics import fvu, norm_ratio, shrinkage
 from assay.dictionaries.nonlinearity import ReLU, Rescaled
 from assay.dictionaries.selection import TopK
+from random_dictionary import random_dictionary
 
 
 def make(nonlinearity, **size):

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.core import rng
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
@@ -23,6 +22,7 @@ from assay.dictionaries.training.kernels import reference, sparse
 from assay.dictionaries.training.kernels.active import Codes
 from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import PRECISIONS, Method, fit_dictionaries, group
+from assay.train import rng
 from killed import Killed, dies_at
 from pairs import some_pairs
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
@@ -17,6 +16,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from assay.train import rng
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from assay.ask import missing, tables
+from assay.ask import near as table
 from assay.ask.text import ClaimEntry, EstimateEntry, read
-from assay.controls import table
 from assay.data import docstrings
 
 ROOT = Path(__file__).parents[2]

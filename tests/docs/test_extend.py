@@ -33,7 +33,6 @@ def passed(root, *, with_files):
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for beside in (
         "pyproject.toml",
-        "tests/budget.py",
         "tests/conftest.py",
         "tests/shared_fixtures.py",
         "tests/browser_fixtures.py",

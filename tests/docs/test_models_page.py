@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-import chat_templates
 import pytest
-import test_adapters
 
+import chat_templates
 import tiny_models
+from acceptance import test_adapters
 from assay.lab import catalogue
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab

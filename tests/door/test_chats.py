@@ -4,10 +4,10 @@ BOS; what stands in them has places; what a template does not take is refused by
 import dataclasses
 import itertools
 
-import chat_templates
 import pytest
 import transformers
 
+import chat_templates
 from assay.ask.measure import prompts
 from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Message, Prompts

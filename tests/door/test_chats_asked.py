@@ -1,12 +1,12 @@
 """Studies of chat models: from messages to a verdict, with the numbers that transformers gives;
 what makes them is an input of every run; and what was sent is shown."""
 
-import chat_templates
 import numpy as np
 import pytest
 import torch
 import transformers
 
+import chat_templates
 from assay.ask.inputs import inputs
 from assay.ask.model_study import ModelStudy
 from assay.ask.planned import sent

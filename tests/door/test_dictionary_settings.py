@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-from folders import FAMILIES, model_of
 from safetensors.torch import load_file, save_file
 
 import tiny_models
@@ -21,6 +20,7 @@ from assay.core.errors import DataError
 from assay.dictionaries.formats.opening import load as open_dictionary
 from assay.evaluation import evaluate, look
 from assay.evaluation.indexing import index
+from folders import FAMILIES, model_of
 
 D, N = 24, 32
 

@@ -7,57 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from folders import FAMILIES, log_prob, logits, model_of, tokenizer_of
 
-import tiny_models
+from acceptance.test_neighbours import BOUNDARY, CASES, models, texts
 from assay import edits
 from assay.ask.measure import measuring, prompts
 from assay.ask.measure.tasks import Task
 from assay.ask.tables import Intervention, Model, Prompts, Read
 from assay.subjects.batches import run_many
-from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.subjects.sizes import regime
+from folders import log_prob, logits, model_of, tokenizer_of
 
-BOUNDARY = 24
-LONG = {
-    "rope_type": "longrope",
-    "rope_theta": 500.0,
-    "short_factor": [1.0, 1.1, 1.3],
-    "long_factor": [2.0, 7.0, 19.0],
-    "original_max_position_embeddings": BOUNDARY,
-}
-CASES = {
-    **FAMILIES,
-    "phi3, long": {"rope_parameters": LONG, "original_max_position_embeddings": BOUNDARY},
-    "llama, long": {"rope_parameters": LONG},
-    "llama, dynamic": {
-        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 500.0, "factor": 2.0}
-    },
-    "mistral, no window": {"sliding_window": None},
-}
-LENGTHS = (3, 9, 14, 40, BOUNDARY, BOUNDARY + 1)
-
-
-def texts(shared):
-    """Token ids of these lengths that begin alike."""
-    draw = np.random.default_rng(5)
-    begin = draw.integers(10, 250, shared).tolist()
-    return [[*begin[:n], *draw.integers(10, 250, n - min(n, shared)).tolist()] for n in LENGTHS]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    root, known = tmp_path_factory.mktemp("neighbours"), {}
-
-    def of(case):
-        if case not in known:
-            folder = root / case.replace(", ", "-").replace(" ", "-")
-            kind = case.partition(",")[0]
-            known[case] = load(str(tiny_models.make(folder, kind, **CASES[case])))
-        return known[case]
-
-    return of
+__all__ = ["models"]
 
 
 def off(x, y):
@@ -83,21 +44,6 @@ def test_alone_is_as_in_any_batch(models, case):
                     assert off(trace.logits, by_itself.logits) < 1e-3, (shared, p)
                 own = run_many(model, [some[p]], capture=[site], logits=False)[0][0]
                 assert off(acts[0].acts[site], own.acts[site]) < 1e-4, (shared, p)
-
-
-@pytest.mark.parametrize("case", ["phi3, long", "llama, long"])
-def test_where_a_text_grows_beyond_the_length_it_is_read_anew(models, case):
-    """Each written token is that of a pass over all tokens before it, as without a cache."""
-    model = models(case)
-    plain = model_of(model.folder.path)
-    prompt = texts(0)[4][: BOUNDARY - 3]
-    ids = [*prompt]
-    for _ in range(7):
-        ids.append(int(logits(plain, ids)[-1].argmax()))
-    assert model.generate(torch.tensor([prompt]), new=7) == [ids[len(prompt) :]]
-    if case.startswith("phi3"):  # which transformers reads anew as well
-        whole = plain.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=7)
-        assert whole[0].tolist() == ids
 
 
 def test_answers_and_activations_of_a_prompt_near_the_length_are_its_own(models, tmp_path):

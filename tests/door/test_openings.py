@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from folders import change, log_prob, model_of, tokenizer_of
 
 import tiny_models
 from assay.ask.measure import measuring, prompts
@@ -22,6 +21,7 @@ from assay.lab.lab import Lab
 from assay.subjects.folder import find, otherwise
 from assay.subjects.pretrained import load
 from assay.subjects.untrained import untrained
+from folders import change, log_prob, model_of, tokenizer_of
 
 TEXTS = ("def add(a", "class Point", "x = 10", "a + b  # the sum")
 READ = (Read(name="two", log_prob=(" a", " b")), Read(name="one", log_prob=" return"))

@@ -6,40 +6,20 @@ import json
 import numpy as np
 import pytest
 import torch
-from folders import FAMILIES, model_of
 from safetensors.torch import save_file
 
 import tiny_models
+from acceptance.test_transcoders import NORMS, D, N, block_of, models, normalized
 from assay.core.errors import DataError, ModelError
 from assay.dictionaries.formats.opening import load as open_dictionary
 from assay.evaluation import evaluate
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from folders import model_of
 
-D, N = 24, 40
-NORMS = {
-    "llama": "post_attention_layernorm",
-    "qwen3": "post_attention_layernorm",
-    "gemma2": "pre_feedforward_layernorm",
-    "gemma3_text": "pre_feedforward_layernorm",
-    "gpt_neox": "post_attention_layernorm",
-    "gpt2": "ln_2",
-}
+__all__ = ["models"]
 ADDED = {"gemma2": "post_feedforward_layernorm", "gemma3_text": "post_feedforward_layernorm"}
 """What the MLP's output goes through before it is added."""
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    root, known = tmp_path_factory.mktemp("transcoded"), {}
-
-    def of(family):
-        if family not in known:
-            changes = FAMILIES[family] | {"bos_token_id": 3}
-            known[family] = tiny_models.make(root / family, family, **changes)
-        return known[family]
-
-    return of
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +33,6 @@ def weights(skip=False):
     made = {name: 0.4 * torch.randn(shape, generator=draw) for name, shape in of.items()}
     made["threshold"] = made["threshold"].abs()
     return made | ({"W_skip": 0.3 * torch.randn(D, D, generator=draw)} if skip else {})
-
-
-def block_of(model, layer=1):
-    base = model.base_model
-    return (base.h if hasattr(base, "h") else base.layers)[layer]
-
-
-@torch.no_grad()
-def normalized(norm, x):
-    """What a norm makes before it multiplies by its weight: by its definition."""
-    if isinstance(norm, torch.nn.LayerNorm):
-        x = x - x.mean(-1, keepdim=True)
-    eps = getattr(norm, "eps", getattr(norm, "variance_epsilon", None))
-    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
 
 
 @torch.no_grad()
@@ -237,33 +203,6 @@ def test_what_a_module_returns_is_refused_where_a_norm_comes_behind_it(models, t
     for family in ("gemma2", "gemma3_text"):
         with pytest.raises(DataError, match=rf"{family} norms that before it is added"):
             evaluate(path, model=models(family), text=texts, root=tmp_path / "store")
-
-
-@pytest.mark.parametrize("family", NORMS)
-def test_the_two_places_of_a_norm_are_what_its_definition_says(models, family):
-    """And edits of them act: a shift before the weight is one of weight times as much behind it."""
-    folder = models(family)
-    model, plain = load(str(folder)), model_of(folder)
-    ids = torch.tensor([[5, 9, 40, 77, 12]])
-    seen = {}
-    block = block_of(plain)
-    norm = block.get_submodule(NORMS[family])
-    norm.register_forward_pre_hook(lambda m, a: seen.update(x=normalized(m, a[0])))
-    block.mlp.register_forward_pre_hook(lambda m, a: seen.update(after=a[0]))
-    with torch.no_grad():
-        plain(input_ids=ids)
-    before, after = Site("ln2_normalized", 1), Site("mlp_in", 1)
-    scale = Site("ln2_scale", 1)
-    acts = model.run(ids, capture=[before, after, scale], logits=False).acts
-    torch.testing.assert_close(acts[before], seen["x"], atol=2e-5, rtol=1e-4)
-    torch.testing.assert_close(acts[after], seen["after"], atol=2e-5, rtol=1e-4)
-    shift = torch.linspace(-1, 1, D)
-    gain = 1 + norm.weight if "gemma" in family else norm.weight
-    one = model.run(ids, edits={before: lambda x: x + shift}).logits
-    other = model.run(ids, edits={after: lambda x: x + shift * gain.detach()}).logits
-    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
-    halved = model.run(ids, edits={scale: lambda x: 2 * x}, capture=[before], logits=False)
-    torch.testing.assert_close(halved.acts[before], acts[before] / 2, atol=2e-5, rtol=1e-4)
 
 
 def test_a_place_that_a_family_does_not_have_is_refused_with_the_reason(tmp_path):

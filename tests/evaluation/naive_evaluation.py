@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 import tiny_models
-from assay.core import rng
+from assay.train import rng
 
 
 def windows(store):

@@ -5,16 +5,13 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-import pages_world
 import pytest
 import tiny_world
 from shelf import simulated
 
+from acceptance.test_browser import world
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    """Two made-up indexes; never written to."""
-    return pages_world.world(tmp_path_factory.mktemp("world"))
+__all__ = ["world"]
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,11 @@ import duckdb
 import pandas as pd
 from starlette.testclient import TestClient
 
+import simulated  # noqa: F401 (other tests take it from here)
 from assay.explorer.app import application
 from assay.explorer.guard import Rules
 from assay.explorer.library import Library
 from assay.features.index.about import About
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "features/index"))
-import simulated  # noqa: F401 (other tests take it from here)
 
 HOME = "/model/made-up~text"
 

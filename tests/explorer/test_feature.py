@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages_world import BASE, HOSTILE
 from shelf import assert_obeys_the_policy, client
 
 from assay.explorer import render, shading
 from assay.explorer.pages import feature
 from assay.features.index.reader import Index
+from pages_world import BASE, HOSTILE
 
 FEATURES = 40
 

@@ -1,10 +1,10 @@
 """What an answer lets a browser do, and whose text is shown and not obeyed."""
 
 import pytest
-from pages_world import HOSTILE
 from shelf import Tags, assert_obeys_the_policy, client, replace, shelve, simulated
 
 from assay.explorer.guard import BODY, Rules
+from pages_world import HOSTILE
 
 HOME = "/model/made-up~script"
 """The text of the index is called `<script>alert(1)</script>`."""

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from tiny_world import TEXT, WIDTH, Tiny, log_probabilities
 
 import tiny_models
-from assay.core import integrity, rng
+from assay.core import integrity
 from assay.explorer import live
 from assay.explorer.app import application
 from assay.explorer.pages import prompt
@@ -29,6 +29,7 @@ from assay.features.live.ablation import ablate_features, attribute
 from assay.features.live.edits import Change, change, likely
 from assay.subjects import folder
 from assay.subjects.pretrained import Pretrained
+from assay.train import rng
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from pages_world import BASE, HOSTILE, WORDS, words
 from scipy.stats import binomtest
 from shelf import client
 
 from assay.explorer.pages import search
 from assay.features.index.reader import Index
 from assay.features.index.schema import COMPANIONS
+from pages_world import BASE, HOSTILE, WORDS, words
 
 SEARCH = f"{BASE}/search"
 KNOWN = [*WORDS, *HOSTILE]

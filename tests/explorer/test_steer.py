@@ -11,7 +11,6 @@ from starlette.testclient import TestClient
 from tiny_world import SITE, log_probabilities
 
 import tiny_models
-from assay.core import rng
 from assay.explorer import live, render
 from assay.explorer.app import application
 from assay.explorer.pages import steer as steer_page
@@ -19,6 +18,7 @@ from assay.features.index.names import Name
 from assay.features.index.reader import Index
 from assay.features.live.edits import Change
 from assay.features.live.steering import steer
+from assay.train import rng
 
 TEXT, CLAMP = "def add(self", 6.0
 

@@ -123,7 +123,8 @@ def test_of_the_last_prediction_alone_the_effects_are_the_same(read):
         for random in (None, 0):
             found = ablate_features(reader, reading, asked, random=random)
             last = ablate_features(reader, reading, asked, last=True, random=random)
-            np.testing.assert_allclose(last.on(), found.delta[:, -1], atol=1e-6)
+            # log-probabilities near -6, whose last bit in float32 is 5e-7
+            np.testing.assert_allclose(last.on(), found.delta[:, -1], atol=4e-6)
 
 
 def test_the_reconstruction_has_the_loss_of_a_spliced_pass(read):

@@ -1,19 +1,14 @@
 """Worlds have the effects that they plant, and a desk's answers are those of its statistics."""
 
-import csv
 import re
-from collections import defaultdict
 from pathlib import Path
 
-import handing
 import numpy as np
-import pandas as pd
 import pytest
 from desks import BUDGET, Judged, Plain, Spent
 from scipy import stats
-from worlds import ASKED, LEVELS, World
+from worlds import World
 
-import assay
 from agents import AGENTS
 from assay.core.claims import claims_key
 from assay.lab import catalogue
@@ -22,18 +17,6 @@ from assay.lab.records import records
 from forks import program
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-MANY = np.arange(10_000, 11_200)
-
-
-@pytest.mark.parametrize("level", sorted(LEVELS))
-def test_what_a_candidate_does_beyond_its_near_control_is_the_truth_on_average(level):
-    world = World(level, 1001)
-    for candidate in range(world.about.candidates):
-        own, near = (world.measure(MANY, candidate, near) for near in (0, 1))
-        loud = world.loudness[candidate]
-        # w differs between seeds by .5 on either side, times how far inputs lie along it
-        error = 5 * (2 * (0.6 * loud) ** 2 + 1) ** 0.5 / len(MANY) ** 0.5
-        assert (own - near).mean(0) == pytest.approx(world.truth[candidate], abs=error)
 
 
 def test_a_training_seed_gives_the_same_numbers_alone_and_among_others():
@@ -93,32 +76,6 @@ def test_agents_report_nothing_that_was_not_asked_and_answered_yes():
         assert all(r.answer == "yes" for r in reported), name
         assert desk.spent <= BUDGET
         assert [*reported] == [*agent(Plain(World(5, 1001)), 7)]
-
-
-@pytest.mark.parametrize("level", [1, 3])
-def test_what_judge_lets_hold_in_a_world_that_was_handed_out_was_planted(tmp_path, level):
-    """Of loud directions, at level 3, some that are planted may be missed."""
-    world = World(level, 1)
-    handed = handing.hand_out(tmp_path / "world", world, tmp_path / "keys")
-    rows = defaultdict(list)
-    with (handed.folder / handing.TABLE).open() as file:
-        for row in csv.DictReader(file):
-            arm = row["arm"].partition("-")[0]
-            rows[row["candidate"], row["group"]].append(
-                {"arm": arm, "seed": int(row["seed"]), "effect": float(row["effect"])}
-            )
-    lines = ["candidate,group"]
-    for (candidate, group), some in rows.items():
-        claim = f"own.effect - near1.effect > {ASKED / 2}"
-        judged = assay.judge(
-            pd.DataFrame(some), claim=claim, control="near2", about="own", unit="seed"
-        )
-        if judged.verdict.outcome == "holds":
-            lines.append(f"{candidate},{group}")
-    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
-    scored = handing.score(handed.folder, tmp_path / "answers.csv", tmp_path / "keys")
-    assert scored.false == 0 < scored.true
-    assert level == 3 or scored.true == scored.planted == world.planted.sum()
 
 
 def test_it_is_a_program_by_its_folder(tmp_path):

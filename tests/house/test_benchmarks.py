@@ -19,8 +19,10 @@ LEAST = {
     "ensembles": "1 2",
     "evaluate": f"{TINY} --tokens 1024 --ablation-tokens 256 --width 64 --repeats 1 --several 2"
     " --site blocks.0.hook_resid_post",
+    "families": "--tables 1 --only templates",
     "gpu": "--device pretend --least --minutes 30",
     "grokking": "1",
+    "draws": "--worlds 1",
     "edits": "--model tiny --vectors 2 --repeats 1 --site blocks.0.hook_resid_post",
     "harvest": f"{TINY} --windows 2 --repeats 1 --sites blocks.0.hook_resid_post",
     "index_build": "--features 64 --tokens 2000 --on 4",
@@ -33,7 +35,7 @@ LEAST = {
     "studies": "--study small.toml --change 0.1 0.2 --at-once 2 --small 2 --steps 5",
     "thousand": "--runs 40 --repeats 1",
     "time_left": "superposition smoke",
-    "verdicts": "--claims dictionaries --only longer_explanations --draws 1",
+    "truth": "--claims dictionaries --only longer_explanations",
 }
 """Benchmark → its words at the least size."""
 SMALL = """question = "How many features are represented?"

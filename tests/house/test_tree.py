@@ -1,25 +1,10 @@
-"""The page on how it is built names every package, and the lock file has the constraints."""
+"""The lock file has the constraints, and no file the mark of a conflict."""
 
 import re
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/how-it-is-built.md"
-
-
-def packages(root):
-    """The packages below a folder by their dotted names."""
-    found = {".".join(p.parent.relative_to(root).parts) for p in root.rglob("__init__.py")}
-    return found - {""}
-
-
-def test_the_page_names_every_package_and_no_other():
-    rows = re.findall(r"^\| [\w ]+ \| (`[a-z_.]+`(?:, `[a-z_.]+`)*) \|", PAGE.read_text(), re.M)
-    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
-    here = packages(ROOT / "src/assay")
-    assert not here - named, f"docs/how-it-is-built.md lacks {sorted(here - named)}"
-    assert not named - here, f"docs/how-it-is-built.md has {sorted(named - here)}, not there"
 
 
 def test_the_lock_file_has_the_constraints_with_hashes():

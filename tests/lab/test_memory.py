@@ -6,8 +6,8 @@ import gc
 import numpy as np
 import pytest
 
-from assay.core import rng
 from assay.lab.work import memory
+from assay.train import rng
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,9 @@ from assay.core.experiment import Arm, Experiment, Joint
 from assay.core.fit import Group, fit
 from assay.core.integrity import Mapped
 from assay.core.measures import measures
-from assay.core.rng import normal
 from assay.core.spec import PerRun, Spec, changed, grid
 from assay.lab.store import atomic
+from assay.train.rng import normal
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ import ast
 import json
 import math
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -17,10 +16,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from acceptance.test_bundle import folder, written
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import claim as worded
 from assay.ask.wording import condition
-from assay.cli.main import main
 from assay.core import stats
 from assay.core.bounded import bounded_mean
 from assay.core.claims import Claim, converged
@@ -29,6 +28,8 @@ from assay.core.judging import judge as assay_judge
 from assay.core.reasons import explain_reason
 from assay.report.bundle import contents, files, judge, steps
 from bundled import export
+
+__all__ = ["folder", "written"]
 
 HEAD = {"experiment": "planted", "preset": "default", "exact": [], "findings": [], "provenance": {}}
 
@@ -327,6 +328,7 @@ def test_a_verdict_that_the_bundle_does_not_come_to_is_not_carried(arms):
 
 # ---- conditions of studies
 
+
 CONDITIONS = {
     "main.score < 0.6": {"where": {"penalty": 0.2}},
     "0.3 < main.score - relu.score + half.score": {"where": {"penalty": 0.2}, "control": ("wide",)},
@@ -404,23 +406,6 @@ def test_conditions_are_computed_from_measures(arms, tmp_path, numpy_alone):
 # ---- what is changed is noticed, and the zip
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """The bundle of an entry's committed record, as the command line writes it."""
-    folder = tmp_path_factory.mktemp("bundle")
-    out = folder / "superposition.zip"
-    export(out, folder / "store")
-    assert not (folder / "store").exists()  # reading writes nothing
-    return out
-
-
-@pytest.fixture
-def folder(written, tmp_path):
-    with zipfile.ZipFile(written) as archive:
-        archive.extractall(tmp_path)
-    return tmp_path / "superposition"
-
-
 def test_it_is_judged_without_assay(folder, numpy_alone):
     done = clean(numpy_alone, folder)
     assert done.returncode == 0 and "3 of 3 claims judged again; all as stated" in done.stdout, (
@@ -433,14 +418,6 @@ def test_a_bundle_that_lacks_a_file_ends_with_two(folder, numpy_alone):
     (folder / "claims.json").unlink()
     done = clean(numpy_alone, folder)
     assert done.returncode == 2 and "cannot be read" in done.stdout and not done.stderr
-
-
-def test_a_reader_that_has_seen_enough_ends_it_quietly(folder):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "judge.py"], cwd=folder, **pipes) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
 
 
 def test_a_reason_is_said_as_assay_says_it():
@@ -465,22 +442,6 @@ def test_hashes_are_of_every_file(folder):
         assert (
             subprocess.run(["sha256sum", "-c", "--quiet", files.SUMS], cwd=folder).returncode == 0
         )
-
-
-def test_nothing_tells_the_machine_or_runs_when_it_is_read(folder):
-    secret = {
-        socket.gethostname(),
-        str(Path.home()),
-        str(Path(__file__).parents[2]),
-        str(Path.cwd()),
-    } - {"localhost", "/", ""}
-    for path in (p for p in folder.rglob("*") if p.is_file()):
-        content = path.read_bytes()
-        assert not [s for s in secret if s.encode() in content], path.name
-        assert path.suffix not in (".pkl", ".pt")
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                assert all(file[key].dtype.kind in "biuf" for key in file.files)
 
 
 def test_the_same_result_is_the_same_bytes(written, tmp_path):
@@ -510,25 +471,3 @@ def test_it_imports_nothing_but_numpy_and_fits_older_pythons():
         for n in ast.walk(tree)
         if isinstance(n, ast.Name) and n.id in ("eval", "exec", "__import__")
     ]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["superposition", "--format", "bundle", "--out", "x.tar"], ".zip"),
-        (["superposition", "--format", "bundle", "--run", "0"], "--run"),
-        (
-            ["superposition", "--format", "bundle", "--preset", "smoke"],
-            "assay run superposition --preset smoke",
-        ),
-        (["no-such-thing", "--format", "bundle"], "no-such-thing"),
-        (["dictionary.safetensors"], "--out is missing"),
-        (["dictionary.safetensors", "--out", "x", "--preset", "smoke"], "--preset"),
-    ],
-)
-def test_what_is_asked_wrongly(words, said, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(["export", *words, "--root", str(tmp_path / "store")]) == 2
-    error = capsys.readouterr().err
-    assert said in " ".join(error.split()) and "Traceback" not in error
-    assert not list(tmp_path.glob("*.zip"))

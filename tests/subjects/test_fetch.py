@@ -59,11 +59,12 @@ def test_a_given_file_is_never_passed_over(cache, monkeypatch, tmp_path):
         fetch.SMOLLM2.find()
 
 
-def test_a_model_that_an_earlier_version_fetched_gets_its_chat_template(cache):
+def test_a_model_that_an_earlier_version_fetched_gets_its_settings(cache):
     folder = cache / f"smollm2-{fetch.SMOLLM2.gguf_sha256[:12]}"
     folder.mkdir(parents=True)
     assert fetch.SMOLLM2.find() == folder
-    assert [p.name for p in folder.iterdir()] == ["chat_template.jinja"]
+    names = ["chat_template.jinja", "tokenizer_config.json"]
+    assert sorted(p.name for p in folder.iterdir()) == names
     template = jinja2.Template((folder / "chat_template.jinja").read_text())
     asked = [{"role": "user", "content": "Hello?"}]
     assert template.render(messages=asked, add_generation_prompt=True) == (

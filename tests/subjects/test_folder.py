@@ -5,11 +5,10 @@ import json
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
 
 import tiny_models
+from acceptance.test_folder import change_tensors
 from assay.core.errors import ModelError
 from assay.subjects import folder as models
 from assay.subjects.fetch import SMOLLM2
@@ -43,14 +42,6 @@ def drop_tensor(folder):
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def change_tensors(folder, rename, **more):
-    from safetensors.numpy import load_file, save_file
-
-    tensors = load_file(folder / "model.safetensors")
-    renamed = {rename(name): weight for name, weight in tensors.items()} | more
-    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def infinite(folder):
@@ -172,19 +163,6 @@ def test_the_weights_of_another_family_are_one_line(kinds, tmp_path):
 
 
 WIDE = ("gemma2", "gemma3_text", "qwen3")
-
-
-def test_what_older_files_hold_besides_weights_is_passed_over(tmp_path):
-    masks = {
-        "attn.bias": np.ones((1, 1, 8, 8), np.float32),
-        "attn.masked_bias": np.array(-1e9, np.float32),
-        "attn.rotary_emb.inv_freq": np.ones(3, np.float32),
-    }
-    folder = tiny_models.make(tmp_path / "gpt2", "gpt2")
-    plain = load(str(folder)).run(torch.tensor([[1, 2, 3]])).logits
-    old = {f"transformer.h.0.{name}": mask for name, mask in masks.items()}
-    change_tensors(folder, str, **old)
-    assert torch.equal(load(str(folder)).run(torch.tensor([[1, 2, 3]])).logits, plain)
 
 
 def test_a_tokenizer_of_more_tokens_than_the_model_reads_is_one_line(folder, tmp_path):

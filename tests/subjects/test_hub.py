@@ -236,7 +236,12 @@ def _no_decoder(folder):
     (folder / "config.json").write_text('{"model_type": "vit", "hidden_size": 8}')
 
 
+def _with_adapter(folder):
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+
+
 REFUSED = {
+    "an adapter as well": (_with_adapter, r"adapter_config\.json"),
     "pickled weights only": (
         _only_pickled,
         r"has no model\.safetensors, only pytorch_model\.bin, and Assay reads no pickled weights",

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import tiny_models
+from acceptance.test_subject_architectures import TOKENS
 from assay.core.errors import ModelError
 from assay.subjects import architectures
 from assay.subjects.pretrained import load
@@ -33,7 +34,6 @@ STARCODER2 = Architecture(
     },
 )
 """  # noqa: E501
-TOKENS = torch.tensor([[5, 17, 200, 3, 41, 41, 99], [250, 0, 8, 77, 130, 6, 2]])
 
 
 @contextmanager
@@ -93,22 +93,6 @@ def test_a_file_whose_places_are_wrong_is_refused_with_the_block(tmp_path):
     told = "the stream after block 0 is not the stream before it"
     with known(tmp_path, wrong), pytest.raises(ModelError, match=told):
         load(str(folder))
-
-
-def test_an_edit_reaches_only_what_reads_it(tmp_path):
-    """With both halves side by side, as in GPT-NeoX, an edit of the attention's output leaves the
-    MLP of the block as it was."""
-    neox = load(str(tiny_models.make(tmp_path / "model", "gpt_neox", num_key_value_heads=4)))
-    site, mlp = Site("attn_out", 1), Site("mlp_out", 1)
-    plain = neox.run(TOKENS, capture=neox.sites)
-    edited = neox.run(TOKENS, capture=neox.sites, edits={site: torch.zeros_like})
-    assert torch.equal(plain.acts[mlp], edited.acts[mlp])
-    assert torch.allclose(
-        edited.acts[Site("resid_post", 1)],
-        plain.acts[Site("resid_pre", 1)] + plain.acts[mlp],
-        atol=1e-4,
-    )
-    assert not torch.allclose(plain.logits, edited.logits)
 
 
 def test_a_kind_of_site_that_no_other_has_is_named_in_its_file_alone(tmp_path):

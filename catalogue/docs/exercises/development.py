@@ -15,10 +15,10 @@ import numpy as np
 from exercises.answers import NotYet, called, right, same
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.heavy import scipy, torch
 from assay.core.runs import Runs
+from assay.train import rng
 from assay_catalogue.experiments.superposition_llc.method import SuperpositionLLC, train
 
 Numbers = Float[np.ndarray, "..."]

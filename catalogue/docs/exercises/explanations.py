@@ -18,9 +18,9 @@ import numpy as np
 from exercises.answers import NotYet, as_numbers, called, right, same
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import AssayError
 from assay.core.heavy import torch
+from assay.train import rng
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.files import parsed
 from assay_catalogue.circuits.problem import Problem

@@ -17,11 +17,11 @@ import numpy as np
 from exercises.answers import NotYet, as_numbers, called, near, right, same
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.subjects import Site
+from assay.train import rng
 from assay_catalogue.data.recall import recall
 from assay_catalogue.experiments.mamba_induction.method import MambaInduction, errors, train
 

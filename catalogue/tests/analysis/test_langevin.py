@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.fit import fit
+from assay.train import rng
 from assay_catalogue.analysis.chains import block_ends, estimate, mean_over
 from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.analysis.sampler import check_sampler, n_beta_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
+from assay.train import rng
 from assay_catalogue.circuits.find.attribution import (
     by_cutting,
     by_gradient,

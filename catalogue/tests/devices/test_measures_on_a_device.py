@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import tiny_models
-from assay.core import rng
 from assay.core.fit import fit
 from assay.core.runs import Runs
 from assay.core.spec import Spec, grid
@@ -17,6 +16,7 @@ from assay.dictionaries.training.train import Method
 from assay.subjects import decoder
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.train import rng
 from assay_catalogue.analysis import readout as ro
 from assay_catalogue.analysis.langevin import langevin
 from assay_catalogue.dictionaries import cell_measures, linear_effects, path_shares

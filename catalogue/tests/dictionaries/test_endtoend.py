@@ -10,7 +10,6 @@ import torch
 from splicing import finish, splice_sums
 
 import tiny_models
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec, grid
@@ -27,6 +26,7 @@ from assay.dictionaries.training.kernels.reference import StepInput
 from assay.dictionaries.training.train import Method, fit_dictionaries
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.train import rng
 from assay_catalogue.dictionaries.endtoend import Through, fit_end_to_end
 from killed import Killed, dies_at
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import PerRun, Runs, Spec, grid, rng
+from assay.core import PerRun, Runs, Spec, grid
 from assay.core.measures import by, measures
 from assay.dictionaries.baselines.repair import rescale_and_shift
 from assay.dictionaries.dictionary import Dictionary
@@ -15,6 +15,7 @@ from assay.dictionaries.measuring.metrics import document_sums, fvu, shrinkage
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.train import Method, fit_dictionaries
+from assay.train import rng
 from assay_catalogue.experiments.gated_ablations import experiment
 from assay_catalogue.experiments.gated_ablations.claims import off_theory, with_theory
 from assay_catalogue.experiments.gated_ablations.method import (

@@ -19,8 +19,8 @@ from scipy.stats import spearmanr
 from assay.core import Runs, judge
 from assay.core.intervals import interval
 from assay.core.measures import measures
-from assay.core.rng import permutation
 from assay.core.stats import mean
+from assay.train.rng import permutation
 from assay_catalogue.experiments.path_split import experiment
 from assay_catalogue.experiments.path_split.values import (
     KIND,

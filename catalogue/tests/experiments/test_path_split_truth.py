@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from assay.core.bench import Unkept
-from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.dictionaries.dictionary import Dictionary
+from assay.train.rng import normal
 from assay_catalogue.experiments.path_split import blocks
 from assay_catalogue.experiments.path_split.material import PLANTED, aside, planted, unit
 from assay_catalogue.experiments.path_split.method import PathSplit, measure, train, train_together

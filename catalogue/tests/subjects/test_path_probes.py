@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from assay.core.errors import ModelError
-from assay.core.rng import normal
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.train.rng import normal
 from assay_catalogue.analysis.readout import readout
 from assay_catalogue.subjects.path_probes import ablated, metrics, probe
 from tiny_models import make

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from assay.core import rng
 from assay.core.bench import Unkept
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay.train import rng
 from assay_catalogue.worlds.epoch_game import agents
 from assay_catalogue.worlds.epoch_game.best_course import Game
 from assay_catalogue.worlds.epoch_game.policies import behaviour, policy, policy_gradient, stacked

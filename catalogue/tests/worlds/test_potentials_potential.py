@@ -8,7 +8,7 @@ import torch
 
 from assay.core.bench import Unkept
 from assay.core.errors import SpecError
-from assay.core.rng import normal
+from assay.train.rng import normal
 from assay_catalogue.analysis.chains import CHECKS, block_ends
 from assay_catalogue.worlds.potentials.potential import (
     Monomial,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from assay import errors
 from assay.agents import answers, basis, describing
 from assay.agents.answers import Answer
 from assay.agents.arguments import CHECKED, MANY, Chosen, Line, Name, Names, Plain, Rows, Tables
@@ -18,7 +19,7 @@ from assay.agents.asking import Asked, Bounds, Lacking, most, opened
 from assay.agents.opening import Opening
 from assay.ask.running import stated, written
 from assay.ask.text import ClaimEntry, EstimateEntry
-from assay.core.errors import AssayError, DataError, nearest
+from assay.core.errors import AssayError, DataError, nearest, request_of
 from assay.core.results import Judged
 from assay.jobs.process import Limits, spawn
 
@@ -203,8 +204,8 @@ class Questions(Opening):
                 return answers.written(text, plan=self._plan(ready))
         except Lacking as error:
             return answers.written(text, missing=error.lacks, assumed=error.assumed)
-        except AssayError as error:
-            return answers.written(text, wrong=error.request())
+        except errors.AssayError as error:
+            return answers.written(text, wrong=request_of(error))
 
 
 def _study(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -33,6 +33,7 @@ from mcp.types import (
     ToolAnnotations,
 )
 
+from assay import errors
 from assay.agents.arguments import SHORT
 from assay.agents.questions import Questions
 from assay.agents.running import Running
@@ -40,7 +41,7 @@ from assay.agents.tables import OwnTables
 from assay.ask.fields import meanings
 from assay.ask.text import ClaimEntry, EstimateEntry, Literature
 from assay.core import heavy
-from assay.core.errors import AssayError, nearest
+from assay.core.errors import AssayError, nearest, request_of
 from assay.core.plain import as_json, plain, plain_all
 from assay.core.schema import to_json
 
@@ -176,8 +177,8 @@ def make_server(tools: Tools) -> Server[Any]:
     async def read_resource(context: Any, params: ReadResourceRequestParams) -> ReadResourceResult:
         try:
             text = await anyio.to_thread.run_sync(_read, tools, str(params.uri))
-        except AssayError as error:
-            raise MCPError(INVALID_PARAMS, line(error.request())) from None
+        except errors.AssayError as error:
+            raise MCPError(INVALID_PARAMS, line(request_of(error))) from None
         contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return ReadResourceResult(contents=[contents])
 
@@ -203,8 +204,8 @@ def _called(
         return _refused(f"no tool is called {plain(name[:HINTS])!r}; {near}")
     try:
         text = _written(getattr(tools, name)(**offered[name].read(arguments)))
-    except AssayError as error:
-        return _refused(f"{name}: {error.request()}", error.others)
+    except errors.AssayError as error:
+        return _refused(f"{name}: {request_of(error)}", getattr(error, "others", ()))
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and (lacks := heavy.need(error)):
             return _refused(f"{name}: {lacks}")

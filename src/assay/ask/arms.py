@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from assay.ask import selection
+from assay.ask import near, selection
 from assay.ask.measure import (
     choosing,
     controls,
@@ -37,13 +37,12 @@ from assay.ask.measure.probe_tasks import MAJORITY, ProbeTask
 from assay.ask.measure.prompts import PromptSet, refuse_shuffled
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
+from assay.ask.near import Control, chosen
 from assay.ask.part import LEFT_OUT, LONGEST, STANDING_IN, Part
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Diff, Intervention, Model, Plain, Position, Probe, Train, Weights
 from assay.ask.text import Study, arm_on, frozen_words, is_left_out, measures_named, reads_of
 from assay.ask.wording import condition
-from assay.controls import table as near
-from assay.controls.table import Control, chosen
 from assay.core.columns import Column
 from assay.core.errors import AssayError, ClaimError, DataError, ExperimentError, nearest
 from assay.data import corpus as corpora

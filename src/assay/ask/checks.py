@@ -585,10 +585,7 @@ def _at_first_token(task: Task, table: Intervention, p: Prompt) -> tuple[bool, b
 
 
 def taken_in_words(task: Task | ProbeTask, folder: ModelFolder) -> Iterator[str]:
-    """Say which model of a folder with several is used, where a model in memory comes from, and
-    whether a model exceeds the free memory."""
-    if folder.left_out:
-        yield f"{folder.name}: {folder.left_out}"
+    """Say where a model in memory comes from, and whether a model exceeds the free memory."""
     if folder.live is not None:
         yield f"{folder.name} is {folder.live.provenance}"
     elif not task.model.device:

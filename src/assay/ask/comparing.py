@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from assay.ask import near
 from assay.ask.measure import interventions, models, probe_tasks, prompts, reads
 from assay.ask.measure.controls import compares_texts
 from assay.ask.measure.probe_parts import WHOLE
@@ -22,12 +23,11 @@ from assay.ask.measure.probe_tasks import MAJORITY, SHARES, ProbeTask
 from assay.ask.measure.sae_arms import NORMS, SaeTask
 from assay.ask.measure.tasks import Task
 from assay.ask.model_study import ModelStudy
+from assay.ask.near import Control
 from assay.ask.part import Part
 from assay.ask.tables import Model, Read
 from assay.ask.text import ClaimEntry
 from assay.ask.wording import Condition, claim, natural
-from assay.controls import table as near
-from assay.controls.table import Control
 from assay.core import apart, strata
 from assay.core.bands import AT, MIDDLE, OfMeans
 from assay.core.claims import Claim, Value

@@ -20,11 +20,11 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.saes import Learning
 from assay.ask.measure.tasks import Task
+from assay.ask.near import CHANGED, FROZEN, ITSELF, NOT_TRAINED
 from assay.ask.part import AskedSpec
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model, Train
 from assay.ask.text import Study
-from assay.controls.table import CHANGED, FROZEN, ITSELF, NOT_TRAINED
 from assay.core.bench import Bench
 from assay.core.errors import AssayError, ModelError
 from assay.data import corpus as corpora

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from assay import errors
 from assay.ask import arms, checks, inputs
 from assay.ask.measure import (
     controls,
@@ -32,15 +33,15 @@ from assay.ask.measure.measuring import Measured
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task
+from assay.ask.near import ELSEWHERE, OTHER_TEXT
 from assay.ask.part import AskedSpec, Part, ReadingsSpec
 from assay.ask.resolved import ResolvedStudy
 from assay.ask.tables import Model
 from assay.ask.text import Text
-from assay.controls.table import ELSEWHERE, OTHER_TEXT
 from assay.core import foreign
 from assay.core.bench import Bench
 from assay.core.columns import Axes
-from assay.core.errors import AssayError, DataError
+from assay.core.errors import AssayError
 from assay.core.experiment import Arm, Cost
 from assay.core.fit import Trained
 from assay.core.heavy import xr
@@ -202,7 +203,7 @@ class ModelStudy(ResolvedStudy):
                         lambda finished, total: bench.report(finished, total, counts),
                         bench.root,
                     )
-                except DataError as e:
+                except errors.DataError as e:
                     if part.control is None:
                         raise
                     why = " ".join(str(e).split())

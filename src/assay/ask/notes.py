@@ -33,10 +33,10 @@ from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
 from assay.ask.measure.tokenized import Prompt, prompt, texts_of
 from assay.ask.model_study import ModelStudy
+from assay.ask.near import DAMAGE
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Answer, Diff, Direction, Intervention, Probe, Read
 from assay.ask.wording import Condition
-from assay.controls.table import DAMAGE
 from assay.core.bands import MIDDLE, OfMeans
 from assay.core.columns import Column
 from assay.core.errors import AssayError

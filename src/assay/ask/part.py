@@ -19,8 +19,8 @@ from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.measure.reads import FEW, uses_lens
 from assay.ask.measure.sae_arms import SaeTask
 from assay.ask.measure.tasks import Task, stated
+from assay.ask.near import BLOCKED_LAYERS, ELSEWHERE, TOKEN, Control, in_words
 from assay.ask.tables import Model
-from assay.controls.table import BLOCKED_LAYERS, ELSEWHERE, TOKEN, Control, in_words
 from assay.core.runs import Runs
 from assay.core.scopes import listed
 from assay.core.spec import Spec

@@ -17,7 +17,7 @@ from assay.ask import by_label, comparing, notes, unmoved
 from assay.ask.annotated import extremes
 from assay.ask.checks import IDLE, PASSED_ON
 from assay.ask.levels import called, located
-from assay.ask.measure import choosing, damage, edges, interventions, reads, selecting
+from assay.ask.measure import choosing, damage, edges, interventions, neighbours, reads, selecting
 from assay.ask.measure.damage import BEFORE, RISE, DamageTask
 from assay.ask.measure.heads import head_of
 from assay.ask.measure.probe_tasks import ProbeTask
@@ -29,7 +29,6 @@ from assay.ask.model_study import ModelStudy
 from assay.ask.notes import Asking
 from assay.ask.part import LEFT_OUT, Part
 from assay.ask.tables import Intervention, Read
-from assay.controls import picks
 from assay.core import power
 from assay.core.bands import AT
 from assay.core.claims import Claim
@@ -564,4 +563,4 @@ def _stood_in(questions: ModelStudy, part: Part, arm: xr.Dataset, run: int) -> t
     if len(patterns) != 1:
         return ()
     layer, head = head_of(next(iter(patterns)))
-    return (f"{layer}.{picks.another(head, count, int(arm['seed'].values[run]))}",)
+    return (f"{layer}.{neighbours.another(head, count, int(arm['seed'].values[run]))}",)

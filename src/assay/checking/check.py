@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.ask.near import DAMAGE, OPPOSITE, RANDOM, Control, chosen
 from assay.checking.calls import EFFECT, Calls, Function, NotAFunctionOfItError, Numbers, Steps
 from assay.checking.company import (
     Part,
@@ -55,7 +56,6 @@ from assay.checking.result import (
 )
 from assay.checking.seen import notes_on_choice, notes_on_labels, notes_on_seen
 from assay.checking.unnamed import notes_on_unnamed
-from assay.controls.table import DAMAGE, OPPOSITE, RANDOM, Control, chosen
 from assay.core.clustered import clustered, number
 from assay.core.dependence import Cells, about_these, by_answer, carries, groups_in_words
 from assay.core.digits import estimate

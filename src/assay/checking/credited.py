@@ -11,12 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.checking.calls import ByRow
-from assay.checking.prompts import Given
-from assay.checking.result import ALONG_MEAN
-from assay.checking.seen import Seen, chosen_on, in_examples, in_rows
-from assay.controls import picks, vectors
-from assay.controls.table import (
+from assay import errors
+from assay.ask.measure import neighbours
+from assay.ask.near import (
     EDGE,
     ELSEWHERE,
     FEATURE,
@@ -37,12 +34,17 @@ from assay.controls.table import (
     WRONG_LABELS,
     Control,
 )
-from assay.core import rng
+from assay.checking.calls import ByRow
+from assay.checking.prompts import Given
+from assay.checking.result import ALONG_MEAN
+from assay.checking.seen import Seen, chosen_on, in_examples, in_rows
+from assay.controls import picks, vectors
 from assay.core.arrays import Array, as_numpy, is_tensor
 from assay.core.errors import ClaimError, DataError, nearest
 from assay.core.nouns import plural
 from assay.core.scopes import listed
 from assay.core.wordings import spelling
+from assay.train import rng
 
 Learn = Callable[[Any, Any], Any]
 MATCHED = {"norms": "norm", "rates": "how often they are active"}
@@ -177,7 +179,7 @@ class Credited:
         is not possible, note why."""
         try:
             things = make()
-        except DataError as e:
+        except errors.DataError as e:
             self.missing(control, str(e))
             return ()
         self.add(control, *things)
@@ -568,7 +570,7 @@ def _place(kind: str, control: Control) -> Callable[..., Credited]:
         if kind == "layer" and isinstance(others, int):
             count = others
             others = []
-            run = credited.attempt(control, lambda: picks.far(value, count))
+            run = credited.attempt(control, lambda: neighbours.far(value, count))
             which = " and ".join(map(str, run))
             if 0 < len(run) < count - 1:
                 credited.notes.append(
@@ -637,7 +639,7 @@ def _source(value: Any, options: Options, prompts: Given) -> Credited:
 
     def unrelated(seed: int) -> ByRow:
         if options.others is None:
-            return ByRow(tuple(own[k] for k in picks.partners(names, seed, "check.unrelated")))
+            return ByRow(tuple(own[k] for k in neighbours.partners(names, seed, "check.unrelated")))
         pool = [x for x in options.others if repr(x) not in set(names)] or options.others
         chosen = [picks.pick(seed, "check.unrelated", i, len(pool)) for i in range(len(own))]
         return ByRow(tuple(pool[k] for k in chosen))

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from assay.ask.near import Control, in_words
 from assay.checking.credited import Draw
 from assay.checking.result import OPEN, SHORT
 from assay.checking.seen import ERRORS
-from assay.controls.table import Control, in_words
 from assay.core.heavy import scipy
 from assay.core.results import Judged
 

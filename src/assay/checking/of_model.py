@@ -13,16 +13,16 @@ from assay.ask.measure import activations
 from assay.ask.measure.models import beginning
 from assay.ask.measure.probe_tasks import placed
 from assay.ask.measure.prompts import PromptRow, PromptSet
+from assay.ask.near import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
 from assay.ask.tables import Prompts
 from assay.checking.related import DIFFERS, THE_MODELS
-from assay.controls.table import ASKED, EMBEDDING, PLACES, UNTRAINED, Control
-from assay.core import rng
 from assay.core.errors import AssayError, DataError
 from assay.core.heavy import torch
 from assay.subjects.batches import run_many
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
+from assay.train import rng
 
 ROWS, RECOGNISED = 4, 3
 """So many rows are compared; so many of them at least must be nearer to their own row of X than

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.ask import telling as text_counts
 from assay.ask.measure.probe_fits import shuffled_rows
+from assay.ask.near import (
+    ASKED,
+    BAG,
+    EMBEDDING,
+    LENGTHS,
+    PAIRS,
+    PERMUTED,
+    PLACES,
+    SPELLING,
+    UNTRAINED,
+    Control,
+)
 from assay.checking import reading, related
 from assay.checking.calls import Steps
 from assay.checking.credited import labels_of
@@ -47,19 +60,6 @@ from assay.checking.probe_rows import (
 from assay.checking.prompts import Given
 from assay.checking.reading import Kernel
 from assay.checking.related import ADDED, DIFFERS, THE_MODELS
-from assay.controls import texts as text_counts
-from assay.controls.table import (
-    ASKED,
-    BAG,
-    EMBEDDING,
-    LENGTHS,
-    PAIRS,
-    PERMUTED,
-    PLACES,
-    SPELLING,
-    UNTRAINED,
-    Control,
-)
 from assay.core.arrays import Array
 from assay.core.dependence import combinations_in_words, crossed
 from assay.core.errors import DataError, briefly

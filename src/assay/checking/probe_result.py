@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import structs
 
-from assay.checking import related, saved
-from assay.checking.probe_rows import GROUP, SORTED
-from assay.checking.related import ADDED, DIFFERS, THE_MODELS
-from assay.checking.result import CONTROL, HEADS, Concluded, printed, satisfied_before
-from assay.controls.table import (
+from assay.ask.near import (
     ASKED,
     BAG,
     EMBEDDING,
@@ -28,6 +24,10 @@ from assay.controls.table import (
     Control,
     in_words,
 )
+from assay.checking import related, saved
+from assay.checking.probe_rows import GROUP, SORTED
+from assay.checking.related import ADDED, DIFFERS, THE_MODELS
+from assay.checking.result import CONTROL, HEADS, Concluded, printed, satisfied_before
 from assay.core import power
 from assay.core.bounded import bounded_mean
 from assay.core.digits import number

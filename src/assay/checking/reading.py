@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.ask.measure.probe_fits import DECIMALS, RIDGES
-from assay.controls.texts import PLACED, Counts, as_columns, lengths, words_of
+from assay.ask.telling import PLACED, Counts, as_columns, lengths, words_of
 from assay.core.heavy import torch
 from assay.features.linear_probe import INNER, correlations, folds, stratified_folds
 

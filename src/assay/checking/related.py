@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.ask.near import Control
+from assay.ask.telling import words_of
 from assay.checking.reading import bag
-from assay.controls.table import Control
-from assay.controls.texts import words_of
 from assay.core.dependence import DIMS, Sets, near_copies, principal
 from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST

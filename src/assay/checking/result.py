@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from assay.ask.near import DAMAGE, OPPOSITE, in_words
 from assay.checking import calls, saved
 from assay.checking.prompts import PROMPT, two_kinds
 from assay.checking.seen import THESE
-from assay.controls.table import DAMAGE, OPPOSITE, in_words
 from assay.core.claims import Claim
 from assay.core.digits import estimate, of_control, told_apart
 from assay.core.display import Shown, by_weight

@@ -37,10 +37,10 @@ import assay
 from assay import verbs
 from assay.cli.terminal import answer, emit, meant, placed, tell
 from assay.core import heavy
-from assay.core.errors import AssayError
 from assay.core.nouns import counted
 from assay.core.plain import plain
 from assay.core.schema import schema
+from assay.errors import AssayError
 from assay.verbs.verb import MORE, Call, Described
 
 START = (
@@ -132,7 +132,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return refuse(misread(error, words))
     except AssayError as error:
-        for line in meant([str(error), *error.others], words):
+        for line in meant([str(error), *getattr(error, "others", ())], words):
             refuse(placed(line, words), error.exit_code)
         return error.exit_code
     except ModuleNotFoundError as error:

@@ -1,2 +1,2 @@
-"""Near controls: what replaces the part that a claim credits. One table of small functions, used by
-`assay.check`, by studies of models, and by probes."""
+"""What a claim can credit, and what stands in for it, each with its reason: `things` and `material`
+have the classes, `table` every control, `vectors` and `picks` what is drawn."""

@@ -1,15 +1,16 @@
-"""Picks: other heads, latents, layers, prompts and texts to replace those that a claim names."""
+"""Picks: other heads, latents, layers, prompts and words in the place of those that a claim
+names."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from assay.core import rng
-from assay.core.errors import DataError
+from assay.errors import DataError
+from assay.train import rng
 
 T = TypeVar("T", bound=Hashable)
 
@@ -19,48 +20,12 @@ def pick(seed: int, stream: str, index: int, count: int) -> int:
     return int(rng.integers(np.array([seed]), stream, index, (1,), count)[0, 0])
 
 
-def another(number: int, count: int, seed: int) -> int:
-    """Give another number below `count`, each in turn as seeds go on. Raises: DataError if there is
-    none."""
-    if count < 2:
-        raise DataError("a block has only one head, so no other can replace it; name controls")
-    return (number + 1 + seed % (count - 1)) % count
-
-
-def far(layer: int, layers: int) -> list[int]:
-    """Give the layers a third of the model away: the earlier first, unless it is the first block.
-    Raises: DataError if there is no other layer."""
-    if layers < 2:
-        raise DataError(f"the model has {layers} layer; name other controls")
-    return [n for n in by_distance(layer, layers) if abs(n - layer) == max(1, layers // 3)]
-
-
-def by_distance(layer: int, layers: int) -> list[int]:
-    """Give every other layer, sorted by how near it is to a third of the model away; of two equal
-    ones the earlier first, unless it is the first block."""
-    step = max(1, layers // 3)
-    others = [n for n in range(layers) if n != layer]
-    return sorted(others, key=lambda n: (abs(abs(n - layer) - step), n == 0))
-
-
-def third_away(layer: int, free: Iterable[int], layers: int, size: Callable[[int], float]) -> int:
-    """Choose the free layer that is nearest to a third of the model away, earlier or later,
-    whichever has the larger `size`, so that a dead layer is not chosen. Raises: DataError if none
-    is free."""
-    step, near = max(1, layers // 3), dict[bool, int]()
-    for n in sorted(sorted(free), key=lambda n: abs(abs(n - layer) - step)):
-        near.setdefault(n < layer, n)
-    if not near:
-        raise DataError("too few other layers are free; name fewer, or other controls")
-    return max(sorted(near.values()), key=size)
-
-
 def random_others(items: Sequence[T], pool: Sequence[T], seed: int) -> list[T]:
-    """Draw as many other items of a pool, all equally likely. Raises: DataError if there are too
-    few."""
+    """Draw as many other items of a pool, all equally likely. Raises: DataError
+    (no-others)."""
     others = [item for item in pool if item not in {*items}]
     if len(others) < len(items):
-        raise DataError(f"{len(items)} are named, and there are {len(others)} others")
+        raise DataError("no-others", f"{len(items)} are named, and there are {len(others)} others")
     order = rng.permutation(np.array([seed]), "ask.others", len(items), len(others))[0]
     return sorted(others[i] for i in order[: len(items)])  # type: ignore[type-var]
 
@@ -82,14 +47,12 @@ def matched(
         sizes: what should be similar, such as norms and frequencies; compared as logarithms.
         draws: the number of draws, fewer if the pool is used up.
         blocks: whether items are (block, number), with a preference for the same block.
-    Raises: DataError if the pool has too few others.
+    Raises: DataError (no-others, no-size).
     """
     others = [item for item in dict.fromkeys(pool) if item not in set(credited)]
     if len(others) < len(credited):
-        raise DataError(
-            f"{len(credited)} are credited and the pool has {len(others)} others: give a larger "
-            "pool with of="
-        )
+        why = f"{len(credited)} are credited and the pool has {len(others)} others"
+        raise DataError("no-others", f"{why}: give a larger pool with of=")
     order = rng.permutation(np.array([0]), "check.pool", len(credited), len(others))[0]
     others = [others[i] for i in order]  # ties are broken at random
     logs = [_logs(size, [*credited, *others]) for size in sizes]
@@ -111,33 +74,20 @@ def matched(
 
 
 def _logs(size: Mapping[T, float], items: Sequence[T]) -> dict[T, float]:
-    """The logarithms of sizes, divided by their spread among these items. Raises: DataError for an
-    item without a size."""
+    """The logarithms of sizes, divided by their spread among these items."""
     if lacking := [item for item in items if item not in size]:
-        raise DataError(f"{lacking[0]!r} has no size; give one for each of the pool")
+        raise DataError("no-size", f"{lacking[0]!r} has no size; give one for each of the pool")
     floor = 1e-6 * max(max(size[i] for i in items), 1e-300)
     logs = {item: math.log(max(size[item], floor)) for item in items}
     spread = float(np.std(list(logs.values()))) or 1.0
     return {item: x / spread for item, x in logs.items()}
 
 
-def partners(names: Sequence[Hashable], seed: int, stream: str) -> list[int]:
-    """Draw for each row another row with another name. Raises: DataError if there is none."""
-    chosen = []
-    for i, name in enumerate(names):
-        others = [k for k, other in enumerate(names) if other != name]
-        if not others:
-            raise DataError("all rows are the same, so nothing can be taken from another one")
-        chosen.append(others[pick(seed, stream, i, len(others))])
-    return chosen
-
-
 def reordered(text: str, seed: int) -> str:
-    """Put the words of a text into another order. Raises: DataError if there is none."""
+    """The words of a text in another order. Raises: DataError (no-order)."""
     words = text.split()
     if len(set(words)) < 2:
-        what = "one word" if len(words) == 1 else "no two different words"
-        raise DataError(f"the text {text!r} has {what}, which cannot be put in another order")
+        raise DataError("no-order", f"the words of {text!r} cannot be put in another order")
     for index in range(100):
         order = rng.permutation(np.array([seed]), "check.words", index, len(words))[0]
         if (other := [words[i] for i in order]) != words:
@@ -146,9 +96,9 @@ def reordered(text: str, seed: int) -> str:
 
 
 def with_as_many_words(text: str, other: str) -> str:
-    """Cut or repeat a text until it has as many words as another one. Raises: DataError if it has
-    none."""
+    """A text, cut or repeated until it has as many words as another. Raises: DataError
+    (no-words)."""
     words, count = text.split(), len(other.split())
     if not words:
-        raise DataError("a control's text is empty")
+        raise DataError("no-words", "a control's text is empty")
     return " ".join((words * (count // len(words) + 1))[:count])

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assay.core import rng
 from assay.core.heavy import xr
 from assay.core.nouns import joined
+from assay.train import rng
 
 DEALT, OTHERS, DEAL = "dealt", "dealt others", "deal"
 """The name of the control; the attribute of its dataset that holds the arms dealt with it; the

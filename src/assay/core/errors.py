@@ -25,6 +25,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from assay import errors
+
 P, T = ParamSpec("P"), TypeVar("T")
 
 
@@ -87,9 +89,9 @@ class Operator:
 Piece = str | Argument | Command | Operator
 
 
-class AssayError(Exception):
+class AssayError(errors.AssayError):
     """Base of all errors that a user can cause or fix; `exit_code` is what the command line ends
-    with.
+    with. Each is also one of `assay.errors`, so that who catches that one catches both.
 
     It is data until a door writes it: what is wrong as text, and between that what mends it, as
     values that are typed one way and sent another way."""
@@ -99,7 +101,7 @@ class AssayError(Exception):
     """Further mistakes that were seen at once, a line each."""
 
     def __init__(self, *pieces: Piece):
-        super().__init__(*pieces)
+        Exception.__init__(self, *pieces)
 
     def __str__(self) -> str:
         """Write it for users who type commands; invisible characters are spelled out."""
@@ -108,6 +110,11 @@ class AssayError(Exception):
     def request(self) -> str:
         """Write it for a program that sends requests."""
         return visible("".join(p.request() if hasattr(p, "request") else str(p) for p in self.args))
+
+
+def request_of(error: errors.AssayError) -> str:
+    """Write an error for a program that sends requests, whichever of the two kinds it is."""
+    return error.request() if isinstance(error, AssayError) else str(error)
 
 
 def visible(text: str) -> str:
@@ -145,7 +152,7 @@ def substitute(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-class SpecError(AssayError):
+class SpecError(AssayError, errors.SpecError):
     """A spec field is unknown, of the wrong type, or has an impossible value."""
 
 
@@ -161,19 +168,19 @@ class ExperimentError(AssayError):
     """An experiment, arm or preset does not exist, or its file is not an experiment."""
 
 
-class ClaimError(AssayError):
+class ClaimError(AssayError, errors.ClaimError):
     """A statement cannot be judged on the measures it was given."""
 
 
-class DataError(AssayError):
+class DataError(AssayError, errors.DataError):
     """A table, text folder or activation file cannot be used."""
 
 
-class ModelError(AssayError):
+class ModelError(AssayError, errors.ModelError):
     """A model is missing or broken, or lacks the site asked for."""
 
 
-class StoreError(AssayError):
+class StoreError(AssayError, errors.StoreError):
     """The store cannot be read or written as it is."""
 
 
@@ -195,7 +202,7 @@ class EngineError(AssayError):
     """Ray or SLURM is missing, refuses, or does not answer."""
 
 
-class RunError(AssayError):
+class RunError(AssayError, errors.RunError):
     """Training crashed, or more runs diverged than a verdict allows."""
 
     exit_code = 3
@@ -230,7 +237,7 @@ def briefly(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **keywords)
         except RunError:
             raise
-        except AssayError as error:
+        except errors.AssayError as error:
             raise error.with_traceback(None) from None
 
     return door

@@ -17,8 +17,8 @@ from assay.core.intervals import FEWEST, Interval
 from assay.core.nouns import plural
 from assay.core.reading import Table
 from assay.core.reasons import STRADDLES
-from assay.core.rng import normal
 from assay.core.stats import mean
+from assay.train.rng import normal
 
 RATE = 0.01
 """Of normal units, how often some are called apart."""

@@ -24,7 +24,7 @@ from assay.core.heavy import scipy
 from assay.core.intervals import FEWEST, FOLD, Interval, deciding, freedom, student_limits
 from assay.core.nouns import plural
 from assay.core.results import Price, control_level
-from assay.core.rng import normal
+from assay.train.rng import normal
 
 CHANCE = 0.8
 """The power that a claim should have: in so many experiments it is decided."""

@@ -17,7 +17,6 @@ from types import ModuleType
 GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
-    "assay.studies": "assay.ask",
     "assay.lab.atomic": "assay.lab.store.atomic",  # is in files that older versions wrote
     "assay.checking.damage": "assay.checking.check",
     "assay.core.ceilings": "assay.core.bounded",

@@ -17,9 +17,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import foreign, inputs, rng
+from assay.core import foreign, inputs
 from assay.core.errors import DataError
 from assay.data import docstrings
+from assay.train import rng
 
 Part = Literal["train", "validation", "test"]
 STDLIB, DOCS = "stdlib", docstrings.NAME

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DamageError, DataError, StoreError
 from assay.core.heavy import torch
@@ -26,6 +25,7 @@ from assay.data.corpus import Part, Windows
 from assay.subjects import folder as models
 from assay.subjects.pretrained import Pretrained, fast_dtype, load
 from assay.subjects.site import Site
+from assay.train import rng
 
 OUTLIER = 6.0
 """Vectors longer than this many medians are left out, as is position 0 of every window."""

@@ -16,7 +16,6 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.bench import Bench, Unkept
 from assay.core.descent import descent
 from assay.core.errors import SpecError
@@ -28,6 +27,7 @@ from assay.data import corpus as corpora
 from assay.data import lm_text
 from assay.data.checkpoint import Alone
 from assay.subjects.decoder import GPT2, MATRICES, Params, Shape, family, next_token_loss, write
+from assay.train import rng
 
 HELD_OUT = "held_out"
 """Among what training gives: the mean loss on held-out windows at each evaluation, [run,

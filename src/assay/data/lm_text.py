@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus
+from assay.train import rng
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 
 def sparse_features(

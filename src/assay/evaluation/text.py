@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import rng
 from assay.core.errors import DataError, ModelError
 from assay.core.spec import Spec
 from assay.data.corpus import Corpus, Windows
@@ -35,6 +34,7 @@ from assay.evaluation.setting import (
 from assay.evaluation.sources import Source
 from assay.subjects.folder import ModelFolder
 from assay.subjects.site import Site
+from assay.train import rng
 
 SHARD = 4096
 """Tokens in a shard, about: what a kill can lose. A document is never divided, so that a shard is a

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.train import rng
 
 INNER = 3
 """Folds within a training part, by which it chooses."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
-from assay.controls.table import in_words, instead
+from assay.ask.near import in_words, instead
 from assay.core import reasons
 from assay.core.compute import cpu_in_words
 from assay.core.errors import DataError

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from assay.ask.shown import describe
-from assay.core.errors import DataError, ExperimentError, StoreError
+from assay.core.errors import AssayError, DataError, ExperimentError, StoreError
 from assay.core.experiment import Experiment
 from assay.core.schema import OMITTED
 from assay.lab import catalogue
+from assay.lab.judge.kept import KEPT
 from assay.lab.judge.result import Result, by_prompts
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset
 from assay.lab.records import contests
+from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
-from assay.lab.store.origin import in_file
+from assay.lab.store.origin import in_file, owner
+from assay.lab.store.store import Store
 from assay.report import evaluations, pages
+from assay.report.overview import CONTEST
 
 CHECKED = "-check.html"
 """How the name of the page of a saved check ends."""
+SET = re.compile(r"-[0-9a-f]{8}$")
+"""How the title of a result ends for which fields were set."""
+
+Selection = tuple[Experiment, Preset]
 
 
 @dataclass(frozen=True)
@@ -39,13 +49,17 @@ class Pages:
 
 
 def write(
-    lab: Lab, selection: Iterable[tuple[Experiment, Preset]], out: Path, saved: Iterable[Path] = ()
+    lab: Lab,
+    selection: Iterable[Selection],
+    out: Path,
+    saved: Iterable[Path] = (),
+    lost: Iterable[AssayError] = (),
 ) -> Pages:
     """Write a page of each result and of each saved check into `out`, with an index over all pages
-    there, whichever command wrote them. Raises: StoreError where no page can be written, as runs
-    are missing."""
+    there, whichever command wrote them; `lost` are further results of which there is no page.
+    Raises: AssayError where no page can be written, such as StoreError, as runs are missing."""
     written: list[Path] = []
-    missing: list[StoreError] = []
+    missing = [*lost]
     for file in saved:
         from assay.report import checks
 
@@ -53,7 +67,7 @@ def write(
     for experiment, preset in selection:
         try:
             page, _ = page_of(lab, experiment, preset)
-        except StoreError as error:  # which is no reason to do without the pages of the others
+        except AssayError as error:  # which is no reason to do without the pages of the others
             missing.append(error)
             continue
         written += pages.write(out, {f"{slug(experiment.name, preset.title)}.html": page})
@@ -106,25 +120,74 @@ def _origin(experiment: Experiment) -> str:
     return experiment.origin if in_file(experiment.origin) else experiment.name
 
 
-def stored(root: Path) -> list[str]:
-    """Name the catalogue experiments with a stored default result. Raises: StoreError when there is
+class Stored(NamedTuple):
+    """A result of a store, by what is typed for it."""
+
+    name: str
+    """The experiment, or the path of the file that it is in."""
+    title: str
+    """The preset, with a hash of the fields that were set."""
+    preset: str
+    sets: tuple[str, ...]
+    """Those fields, where the store has them."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether fields were set."""
+        return self.title != self.preset
+
+
+def stored(store: Store) -> list[Stored]:
+    """List every result of a store but those of challenges. Raises: StoreError when there is
     none."""
-    names = [
-        entry.name
-        for entry in catalogue.entries()
-        if (root / "results" / entry.name / "default.json").exists()
-    ]
-    if not names:
-        others = sorted({path.parent.name for path in (root / "results").glob("*/*.json")})
-        files = catalogue.nearby() if others else {}
-        paths = (str(files.get(name, f"PATH/{name}.toml")) for name in others)
-        hint = (
-            f"it has results of {', '.join(others)}: assay report {shlex.join(paths)}"
-            if others
-            else "start with: assay run superposition"
+    names = {entry.name for entry in catalogue.entries()}
+    found = []
+    for path in sorted((store.root / "results").glob("*/*.json")):
+        name, title = path.parent.name, path.stem
+        if name not in names:
+            if name.partition(CONTEST)[0] in names:
+                continue
+            file = Path(owner(store, name) or catalogue.nearby().get(name, f"{name}.toml"))
+            is_here = file.is_relative_to(Path.cwd())
+            name = str(file.relative_to(Path.cwd()) if is_here else file)
+        sets: tuple[str, ...] = ()
+        with suppress(StoreError, KeyError, TypeError):
+            sets = tuple(unseal(path)[KEPT]["around"]["sets"])
+        found.append(Stored(name, title, SET.sub("", title), sets))
+    if not found:
+        raise StoreError(
+            f"no results in {store.root.absolute()}; start with: assay run superposition"
         )
-        raise StoreError(f"no catalogue results in {root.absolute()}; {hint}")
-    return names
+    return found
+
+
+def every(
+    store: Store,
+    preset: str,
+    sets: Sequence[str],
+    choose: Callable[[str, str, Sequence[str]], Selection],
+) -> tuple[list[Selection], list[AssayError]]:
+    """Choose what each result of a store is a result of, or where another preset or fields were
+    typed each of those; and say of which that is not known. Raises: StoreError when there is no
+    result."""
+    chosen, lost = list[Selection](), list[AssayError]()
+    for result in stored(store):
+        if (preset != "default" or sets) and (result.preset, result.is_set) != (preset, bool(sets)):
+            continue
+        try:
+            experiment, found = choose(result.name, result.preset, sets or result.sets)
+        except AssayError as error:
+            lost.append(error)
+            continue
+        if found.title == result.title:
+            chosen.append((experiment, found))
+        elif not sets:
+            typed = f"assay report {shlex.quote(result.name)} --preset {result.preset}"
+            why = f"{result.title} of {result.name} has other fields: {typed} --set FIELD=VALUE"
+            lost.append(StoreError(why))
+    if not chosen and not lost:
+        raise StoreError(f"no results of this preset in {store.root.absolute()}")
+    return chosen, lost
 
 
 def _entries(out: Path, written: Sequence[Path]) -> tuple[list[Mapping[str, Any]], list[str]]:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from assay.ask.levels import called, located
-from assay.controls.table import satisfies
+from assay.ask.near import satisfies
 from assay.core import reasons
 from assay.core.digits import estimate, is_known, number, of_control
 from assay.core.errors import ClaimError

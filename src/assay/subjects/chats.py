@@ -14,6 +14,7 @@ from typing import Any
 
 from assay.core import foreign
 from assay.core.errors import ModelError
+from assay.subjects import fetch
 from assay.subjects import tokenizer as tokenizers
 from assay.subjects.sizes import told_of_a_model
 
@@ -59,17 +60,19 @@ class Template:
     text: str = field(repr=False)
     inner: Any = field(repr=False)
     """A tokenizer of transformers."""
+    special: Mapping[str, str]
+    """The special tokens that count here, by their names."""
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides what it makes of messages."""
-        about = [self.text, {k: str(v) for k, v in self.inner.special_tokens_map.items()}]
+        about = [self.text, self.special]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     @property
     def bos(self) -> str:
         """The text of its BOS token; "" where it has none."""
-        return str(self.inner.bos_token or "")
+        return self.special.get("bos_token", "")
 
     @cached_property
     def _names(self) -> frozenset[str]:
@@ -180,7 +183,21 @@ def _read(folder: Path, *files: tuple[str, int]) -> Template:
             "messages need a folder that has one; or write in text what the template would make "
             "of them"
         ) from None
-    return Template(path, str(text), inner)
+    special = {} if _names_alone(folder) else inner.special_tokens_map
+    return Template(path, str(text), inner, {k: str(v) for k, v in special.items()})
+
+
+def _names_alone(folder: Path) -> bool:
+    """Whether the settings of a folder's tokenizer are those that Assay wrote for other libraries:
+    its chats are read as they were without."""
+    named, *ours = (
+        {k: v for k, v in settings.items() if k not in tokenizers.HARMLESS}
+        for settings in (
+            tokenizers.read(folder).named,
+            *(model.tokenizer_config for model in fetch.MODELS.values()),
+        )
+    )
+    return bool(named) and named in ours
 
 
 def special_tokens(tokenizer: Any, contents: Sequence[str]) -> list[str]:

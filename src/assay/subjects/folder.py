@@ -37,8 +37,9 @@ _SPOKEN = {
 
 def find(name: str, bos: bool | None = None) -> ModelFolder:
     """The model folder for a name ("smollm2"), a path, or a hub's OWNER/NAME[@REVISION] that was
-    fetched; its texts begin with a BOS or not as is said, else as its tokenizer has it. Raises:
-    ModelError when it is absent, incomplete or of another shape."""
+    fetched; its texts begin with a BOS or not as is said, else as its tokenizer has it. An adapter
+    next to whole weights changes those, whatever base it names. Raises: ModelError when it is
+    absent, incomplete or of another shape."""
     if name in live.STANDING:
         return _of_live(name, live.STANDING[name], bos)
     packaged = fetch.MODELS.get(name)
@@ -61,7 +62,7 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
             )
         folder = hub.find(hub_name)
     lacking = [f for f in ("config.json", "tokenizer.json") if not (folder / f).is_file()]
-    weights = tuple(sorted(folder.glob("*.safetensors")))
+    weights = _weights(folder)
     if lacking or not weights:
         pickled = not lacking and next(folder.glob("*.bin"), next(folder.glob("*.pt"), None))
         raise ModelError(
@@ -71,7 +72,15 @@ def find(name: str, bos: bool | None = None) -> ModelFolder:
     config = _json(folder / "config.json")
     sizes.check(config, folder / "config.json")
     about = _json(folder / "assay.json") if (folder / "assay.json").exists() else {}
-    return ModelFolder(name, folder, weights, config, about, bos)
+    whole = ModelFolder(name, folder, weights, config, about, bos)
+    has_adapter = (folder / adapters.FILE).exists()
+    return replace(whole, adapter=adapters.read(folder, whole)) if has_adapter else whole
+
+
+def _weights(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files of a folder, without those of an adapter next to them."""
+    own = {adapters.WEIGHTS} if (folder / adapters.FILE).exists() else set()
+    return tuple(path for path in sorted(folder.glob("*.safetensors")) if path.name not in own)
 
 
 def _adapted(name: str, path: Path, base: str, bos: bool | None) -> ModelFolder:
@@ -87,6 +96,11 @@ def _adapted(name: str, path: Path, base: str, bos: bool | None) -> ModelFolder:
             f'the adapter {path} changes {base}, which is not here ({error}); write base = "…" '
             f'in [[model]], or the name as "{path}{adapters.BETWEEN}BASE"'
         ) from error
+    if whole.adapter is not None:
+        raise ModelError(
+            f"the adapter {path} changes {base}, which has an adapter itself; merge that with peft "
+            "(merge_and_unload)"
+        )
     return replace(whole, name=name, adapter=adapters.read(path, whole))
 
 
@@ -154,12 +168,6 @@ class ModelFolder:
         own."""
         has_own = self.adapter is not None and (self.adapter.path / tokenizers.FILE).exists()
         return self.adapter.path if has_own and self.adapter else self.path
-
-    @property
-    def left_out(self) -> str:
-        """The part of the folder that is ignored: an adapter next to whole weights; else ""."""
-        both = self.live is None and (self.path / adapters.FILE).exists()
-        return f"its whole weights, without the adapter next to them ({adapters.FILE})" * both
 
     @property
     def architecture(self) -> Architecture:
@@ -431,10 +439,6 @@ def _provenance(folder: ModelFolder) -> str:
         return folder.live.provenance
     if folder.adapter is not None:
         return f"{folder.adapter.base.provenance} with the adapter {folder.adapter.path.name}"
-    return _whole_provenance(folder) + (f", {folder.left_out}" if folder.left_out else "")
-
-
-def _whole_provenance(folder: ModelFolder) -> str:
     if "commit" in folder.about:
         return f"{folder.about.get('name')}, commit {str(folder.about['commit'])[:12]}"
     if "quantisation" not in folder.about:

@@ -29,7 +29,7 @@ from assay.core import foreign
 from assay.core.compute import in_bytes
 from assay.core.errors import ModelError
 from assay.core.nouns import counted
-from assay.subjects import sizes
+from assay.subjects import adapters, sizes
 from assay.subjects.sizes import told_of_a_model
 
 NEEDED = ("config.json", "tokenizer.json")
@@ -336,6 +336,11 @@ def _choose(
         raise ModelError(
             f"{name} has no {WEIGHTS}"
             + (f", only {pickled[0]}, and Assay reads no pickled weights" if pickled else "")
+        )
+    if adapters.FILE in listed:  # transformers would apply it
+        raise ModelError(
+            f"{name} has whole weights and an adapter ({adapters.FILE}); merge them with peft "
+            "(merge_and_unload), and give the folder"
         )
     if absent := [file for file in NEEDED if file not in listed]:
         raise ModelError(f"{name} has no {absent[0]}, which Assay needs")

@@ -178,8 +178,9 @@ def _check_memory(
 @contextmanager
 def _without_adapter(folder: ModelFolder) -> Iterator[Path]:
     """The folder as transformers may read it: where an adapter is next to whole weights, a folder
-    of links without it, as transformers would add it where peft is installed."""
-    if not folder.left_out:
+    of links without it, as transformers would add it where peft is installed, apart from the
+    weights."""
+    if not (folder.path / adapters.FILE).exists():
         yield folder.path
         return
     with tempfile.TemporaryDirectory(prefix="assay-model-") as name:

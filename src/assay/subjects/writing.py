@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import foreign, rng
+from assay.core import foreign
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
 from assay.subjects.sizes import told_of_a_model
+from assay.train import rng
 
 FILE = "generation_config.json"
 OBEYED: Mapping[str, tuple[Any, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from assay.controls.table import in_words
+from assay.ask.near import in_words
 from assay.core import digits, reasons
 from assay.core.errors import ClaimError
 from assay.core.experiment import Experiment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assay.core.errors import StoreError
+from assay.core.errors import AssayError, StoreError
 from assay.report import stored
 from assay.report.stored import Pages
 from assay.verbs.parts import Line
@@ -28,7 +28,7 @@ def report(
     ----------
     names
         Experiments, studies, or files that `assay.check` or `assay judge --save` wrote; by default
-        every experiment of the catalogue with a stored result.
+        every result in the store; with another --preset, or with --set, those results alone.
     out
         The folder of the pages.
     open
@@ -43,8 +43,12 @@ def report(
     writable(out, "--out")
     saved = [Path(name) for name in names if name.endswith(CHECK)]
     others = [name for name in names if not name.endswith(CHECK)]
-    chosen = [choice.of(name) for name in (others if names else stored.stored(place.root))]
-    written = stored.write(place.lab(), chosen, out, saved)
+    lab, lost = place.lab(), list[AssayError]()
+    if names:
+        chosen = [choice.of(name) for name in others]
+    else:
+        chosen, lost = stored.every(lab.store, choice.preset, choice.set, choice.another)
+    written = stored.write(lab, chosen, out, saved, lost)
     if open:
         page = written.pages[0] if len(names) == 1 and written.pages else written.index
         door.open(page.absolute().as_uri())

@@ -8,9 +8,9 @@ import functools
 import inspect
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Protocol, TypeVar
 
@@ -149,6 +149,10 @@ class Choice:
             experiment = families.each(experiment)
         preset = override(experiment, self.preset, self.set)
         return experiment.sized(preset.specs), preset
+
+    def another(self, name: str, preset: str, sets: Sequence[str]) -> tuple[Experiment, Preset]:
+        """Find the same of another preset, with other fields set."""
+        return replace(self, preset=preset, set=tuple(sets)).of(name)
 
 
 HERE, DEFAULT = Place(), Choice()

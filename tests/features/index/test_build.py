@@ -1,22 +1,17 @@
 """Tables of an index against naive loops over the arrays that it was made from."""
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from simulated import VOCABULARY, about, made
 
 from assay.core.errors import DataError
 from assay.features import effects
 from assay.features.index import blocks, build, firings, relations
 from assay.features.index.reader import Index
 from assay.features.index.schema import AFTER, BEFORE, TABLES
+from simulated import VOCABULARY, about, made
 
 
 @pytest.fixture(scope="module")

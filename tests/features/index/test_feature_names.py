@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import simulated
 
+import simulated
 from assay.core.errors import DataError
 from assay.dictionaries.measuring.redundancy import THRESHOLD
 from assay.features.index import names, schema

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.fit import Batch, Group, Losses, State
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import Spec
+from assay.train import rng
 from assay_catalogue.analysis.sampler import PerChain, check_sampler
 
 NUMBERS = 4096

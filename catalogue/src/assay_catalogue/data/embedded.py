@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.train import rng
 
 SMALLEST = 1e-12
 """Below this a density from the formula is rounding: it sums cosines of size 1 in double

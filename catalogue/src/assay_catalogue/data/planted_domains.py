@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import rng
+from assay.train import rng
 
 SENTENCE, PLACE = 6, 4
 """Tokens of a sentence, and where in it a feature's own token stands."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.train import rng
 from assay_catalogue.data.planted_mixture import Seeds
 
 

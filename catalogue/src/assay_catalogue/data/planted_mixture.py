@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
+from assay.train import rng
 
 Seeds = Sequence[int] | Int[np.ndarray, "run"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.heavy import torch
+from assay.train import rng
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 
 def present_features(

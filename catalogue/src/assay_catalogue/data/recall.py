@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
+from assay.train import rng
 
 
 def recall(

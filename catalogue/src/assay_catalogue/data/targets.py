@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -28,6 +27,7 @@ from assay.data.harvest import Harvest, HarvestSpec, harvests
 from assay.subjects.folder import find
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
+from assay.train import rng
 from assay_catalogue.analysis.readout import Readout, readout
 
 Target = Literal["act", "update", "post", "logit", "logit-exact", "attn", "resid"]

@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.core.rng import normal
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.sums import by_document
+from assay.train.rng import normal
 from assay_catalogue.analysis.readout import Readout
 from assay_catalogue.data.targets import Target, Targets
 from assay_catalogue.dictionaries.cells import Batch, Cell

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import normal
+from assay.train.rng import normal
 from assay_catalogue.analysis.readout import Readout
 from assay_catalogue.dictionaries.cell_measures import binned, linear_errors
 

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from assay.core import Bench, Cost, Joint, ModelError, Runs, Spec, probes
 from assay.core.fit import Batch, Trained
 from assay.core.heavy import torch
-from assay.core.rng import integers
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest, HarvestSpec, harvest
 from assay.data.harvest import inputs as harvest_inputs
@@ -28,6 +27,7 @@ from assay.dictionaries.training import losses
 from assay.subjects import folder as models
 from assay.subjects.site import Site
 from assay.subjects.untrained import untrained
+from assay.train.rng import integers
 
 if TYPE_CHECKING:
     from assay.dictionaries.training.train import Method

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import permutation
 from assay.dictionaries.measuring.sums import by_document
+from assay.train.rng import permutation
 
 PATHS = ("direct", "indirect")
 

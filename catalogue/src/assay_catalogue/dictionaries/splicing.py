@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float
 
 from assay.core.bench import Bench
 from assay.core.heavy import torch
-from assay.core.rng import permutation
 from assay.core.spec import Spec
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.harvest import inputs as harvest_inputs
@@ -19,6 +18,7 @@ from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import Passage
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.train.rng import permutation
 
 
 def spliced_loss(

@@ -20,9 +20,9 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.claims import Published
 from assay.core.heavy import torch
+from assay.train import rng
 from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.solving.entry import entry

@@ -19,7 +19,7 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
+from assay.train import rng
 from assay_catalogue.circuits.explanation import Explanation, Place, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.solving.entry import entry

@@ -20,8 +20,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.claims import Claim
+from assay.train import rng
 from assay_catalogue.circuits.explanation import Explanation, Place, Rule, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program

@@ -41,10 +41,10 @@ from assay.core import (
 )
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.data.names import model_in_words
 from assay.subjects.folder import fingerprint
 from assay.subjects.pretrained import Pretrained, load
+from assay.train.rng import generator
 from assay_catalogue.features.undertrained import cosine_distance
 
 PAPER = (

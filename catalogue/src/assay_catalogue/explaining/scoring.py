@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from assay.core import rng
 from assay.core.arrays import less
+from assay.train import rng
 from assay_catalogue.explaining.rule import Positions
 
 CONTEXT, HIGHLIGHTED = 32, 5

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.heavy import xr
 from assay.features import effects, statistics
 from assay.features.card import Example, FeatureCard, Group
+from assay.train import rng
 
 LEAST = 20
 """A feature with fewer firings is not drawn: its top twenty would be all there is."""

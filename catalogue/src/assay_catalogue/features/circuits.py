@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.subjects.decoder import Activation, Edit, Params, forward
+from assay.train import rng
 
 STREAM, HEAD, NEURON = range(3)
 """Kinds of nodes, in the order in which those of one block stand."""

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.arrays import Array, as_numpy, ratio_or_nan
 from assay.core.heavy import scipy, torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
+from assay.train import rng
 
 
 class Rows(NamedTuple):

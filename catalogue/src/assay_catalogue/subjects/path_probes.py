@@ -23,9 +23,9 @@ from jaxtyping import Float, Int
 
 from assay.core.errors import ModelError
 from assay.core.heavy import torch
-from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.train.rng import normal
 from assay_catalogue.analysis.readout import LinearisedNorm, Readout
 
 Linear = Literal["frozen", "jacobian"]

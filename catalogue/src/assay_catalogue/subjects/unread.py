@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.readout import output_matrix
 from assay.subjects.site import Site
+from assay.train.rng import normal
 
 OUTLIER = 6.0
 """Activations longer than so many medians of their block are left out, as harvests leave them

@@ -20,7 +20,6 @@ from assay.core.errors import RunError
 from assay.core.experiment import Arm, Experiment
 from assay.core.fit import Group, fit
 from assay.core.measures import measures
-from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.core.spec import Spec, key
 from assay.data import corpus
@@ -31,6 +30,7 @@ from assay.dictionaries.training.losses import l1
 from assay.dictionaries.training.train import Method, fit_dictionaries, group
 from assay.lab.engines import Inline
 from assay.lab.lab import Lab
+from assay.train.rng import normal
 
 
 class _Bench(Unkept):

@@ -15,8 +15,9 @@ from assay.ask.measure.directions import label_of
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, positions
 from assay.ask.tables import Read
-from assay.core import rng, spread
+from assay.core import spread
 from assay.core.errors import DataError, nearest
+from assay.train import rng
 
 _WORDS = {
     "effective_rank": "effective rank of",

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import dictionaries, directions, own_code
+from assay.ask.measure import dictionaries, directions, neighbours, own_code
 from assay.ask.measure.heads import check_neurons, checked_heads, head_of
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, each, positions, prompt
 from assay.ask.tables import Direction, Position, Read
-from assay.controls import picks
 from assay.core import spread
 from assay.core.errors import DataError
 from assay.core.heavy import torch
@@ -59,7 +58,9 @@ def pattern(read: Read, prompt: Prompt, context: Context) -> Ready:
     other = context.stands_in == "heads"
 
     def number(reading: PassOutput) -> float:
-        looked = [(n, picks.another(h, heads, reading.seed) if other else h) for n, h in chosen]
+        looked = [
+            (n, neighbours.another(h, heads, reading.seed) if other else h) for n, h in chosen
+        ]
         paid = [reading.acts[Site("pattern", n)][h, queries, keys] for n, h in looked]
         return float(np.mean([float(x.double().mean()) for x in paid]))
 

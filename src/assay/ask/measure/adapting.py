@@ -10,10 +10,10 @@ import numpy as np
 
 from assay.ask.measure import models
 from assay.ask.tables import Train
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
+from assay.train import rng
 
 TURNED = "Conv1D"
 """The class of linear maps with output channels last, as in GPT-2."""

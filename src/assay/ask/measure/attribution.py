@@ -7,11 +7,10 @@ from typing import Any
 
 from jaxtyping import Float
 
-from assay.ask.measure import heads, next_tokens
+from assay.ask.measure import heads, neighbours, next_tokens
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, each, texts_of
 from assay.ask.measure.weights import output_of_heads
 from assay.ask.tables import Read
-from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.architectures import gain
@@ -31,7 +30,8 @@ POST = "ln1_post_scale"
 def direct(read: Read, prompt: Prompt, context: Context) -> Ready:
     """What heads or sites add to the logit of a text's first token, or of the unchanged model's
     most probable token; for two texts, to the first logit minus the second. Parts that together are
-    the whole stream add up to the logit, before any cap.
+    the whole stream add up to the logit, before any cap, but for the biases of the final norm and
+    of the unembedding.
 
     Formula: (γ ∘ P w / σ(x)) · U_token, w what is written, x the last stream, P x / σ(x) the final
     norm without its weight γ
@@ -132,13 +132,13 @@ def _stood_for(places: Writes, stands_in: str, folder: ModelFolder, seed: int) -
     another block."""
     if stands_in == "heads":
         count = read_sizes(folder.config)["h"]
-        return tuple((s, n if n is None else picks.another(n, count, seed)) for s, n in places)
+        return tuple((s, n if n is None else neighbours.another(n, count, seed)) for s, n in places)
     if stands_in == "blocks":
         count = folder.layers
         if {s.layer for s, _ in places} >= {*range(count)}:
             raise DataError("every block is read, so no other one can stand in")
         return tuple(
-            (s if s.layer is None else Site(s.kind, picks.another(s.layer, count, seed)), n)
+            (s if s.layer is None else Site(s.kind, neighbours.another(s.layer, count, seed)), n)
             for s, n in places
         )
     return places

@@ -15,12 +15,15 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
+from assay import errors
 from assay.ask.measure import (
     activations,
+    bases,
     choosing,
     dictionaries,
     directions,
     interventions,
+    neighbours,
     own_code,
     paths,
     subspaces,
@@ -444,7 +447,7 @@ class Steering:
             return self._basis(table, learned_at, seed)
         around = learner.spread(table, learned_at) if self.control == "random" else None
         if table.das and around is not None:
-            basis = vectors.random_basis(around, table.rank, seed)
+            basis = bases.random_basis(around, table.rank, seed)
             return basis if table.rank > 1 else basis[0]
         if table.das and self.control == "shuffled":
             return learner.shuffled(table, learned_at, seed)
@@ -457,7 +460,7 @@ class Steering:
             if true.ndim == 1:
                 return vectors.random_like(true, around, seed)
             # a vector for each token, as long as the true one is there
-            return true.norm(dim=1, keepdim=True) * vectors.random_rows(around, len(true), seed)
+            return true.norm(dim=1, keepdim=True) * bases.random_rows(around, len(true), seed)
         if self.control == "shuffled":
             # of the length that learning it gives, as the true one has: stretched, it would be the
             # true one's opposite or itself wherever prompts differ in nothing else
@@ -486,12 +489,12 @@ class Steering:
         basis = self.learner.subspace(table, site, seed, shuffled=self.control == "shuffled")
         if self.control == "random":
             acts = self.learner.examples(table, site, seed).acts
-            return vectors.random_subspace(basis, acts - acts.mean(0), seed)
+            return bases.random_subspace(basis, acts - acts.mean(0), seed)
         if self.control == "variance":
             acts = self.learner.examples(table, site, seed).acts
             try:
-                return vectors.of_equal_variance(basis, acts - acts.mean(0), seed)
-            except DataError as e:
+                return bases.of_equal_variance(basis, acts - acts.mean(0), seed)
+            except errors.DataError as e:
                 raise DataError(f"at {site} {e}; leave out this site, or the control") from None
         return self._other_layer(table, site, basis, seed) if self.control == "layer" else basis
 
@@ -500,17 +503,17 @@ class Steering:
     ) -> Float[torch.Tensor, "..."]:
         """The direction of another layer: a third of the model away, or the nearest to that which
         has one. Raises: DataError if none has."""
-        refusal: DataError | None = None
-        for layer in picks.by_distance(learned_at.layer or 0, self.model.layers):
+        refusal: errors.DataError | None = None
+        for layer in neighbours.by_distance(learned_at.layer or 0, self.model.layers):
             far = Site(learned_at.kind, layer)
             try:
                 # with its share of the true one it would be the same explanation, as a stream hands
                 # on its directions from block to block
                 elsewhere = self.learner.vector(table, far, seed)
                 if true.ndim > 1:
-                    return vectors.basis(elsewhere - (elsewhere @ true.T) @ true)
+                    return bases.basis(elsewhere - (elsewhere @ true.T) @ true)
                 return vectors.as_long_as(vectors.aside(elsewhere, true), true)
-            except DataError as e:
+            except errors.DataError as e:
                 refusal = refusal or e
         raise refusal or DataError("the model has no other block; name other controls")
 

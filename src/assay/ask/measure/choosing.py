@@ -30,7 +30,6 @@ from assay.ask.measure.heads import head_of
 from assay.ask.measure.prompts import SLOT, PromptSet
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, prompt
 from assay.ask.tables import Direction, Intervention, Plain, Positions, Read, Top
-from assay.core import rng
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -41,6 +40,7 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
+from assay.train import rng
 
 Effects = Callable[[Read, Intervention, PromptSet, Sequence[int]], 'Float[Any, "part row"]']
 """A read, a change that sweeps parts, and rows of prompts → the effect of each part on the read for

@@ -1,4 +1,4 @@
-"""Controls: which near controls of the table (`assay.controls.table`) apply to interventions,
+"""Controls: which near controls of the table (`assay.ask.near`) apply to interventions,
 probes, unchanged models and differences between models, and functions that say what a read depends
 on."""
 
@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from assay.ask import near
 from assay.ask.measure import directions, interventions, probe_parts, reads
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.tokenized import Prompt, texts_of
+from assay.ask.near import Control, chosen
 from assay.ask.tables import Direction, Intervention, Probe, Read
-from assay.controls import table as near
 from assay.controls.picks import pick
-from assay.controls.table import Control, chosen
-from assay.core import rng
 from assay.core.errors import DataError
+from assay.train import rng
 
 
 def of_intervention(

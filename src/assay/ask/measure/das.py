@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.ask.measure.bases import basis
 from assay.ask.measure.pairs import pair_of
 from assay.ask.measure.prompts import PromptRow, PromptSet
 from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Direction
-from assay.controls.vectors import basis
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.train import rng
 
 BATCH = 8
 """Pairs per step."""

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from assay.ask.measure import attribution, das, dictionaries, subspaces
+from assay.ask.measure import attribution, bases, das, dictionaries, subspaces
 from assay.ask.measure.heads import head_of, heads_by_layer
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.subspaces import RIDGE
@@ -20,7 +20,6 @@ from assay.ask.measure.weights import embeddings, mean_row, of_token
 from assay.ask.tables import Direction, Plain, Position
 from assay.controls import picks, vectors
 from assay.controls.vectors import SAME, sign_of
-from assay.core import rng
 from assay.core.errors import DataError, nearest
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -30,6 +29,7 @@ from assay.subjects.folder import ModelFolder
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
+from assay.train import rng
 
 LEARNED = ("difference", "probe", "mean", "component", "components", "das")
 """Those that are learned from prompts."""
@@ -376,7 +376,7 @@ class Learner:
             return _components(table, examples.acts)
         names = [*map(label_of, table.difference or table.probe or ())]
         label = np.array([names.index(x) for x in examples.labels])
-        label = vectors.dealt(label, seed) if shuffled else label
+        label = bases.dealt(label, seed) if shuffled else label
         iterations = 0 if table.difference else table.iterations or 1
         basis = subspaces.of_labels(examples.acts, label, iterations)
         if not len(basis):

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from jaxtyping import Float
 
+from assay.ask.measure import neighbours
 from assay.ask.measure.heads import check_heads, heads_by_layer
 from assay.ask.measure.tokenized import Prompt, whole_slot
 from assay.ask.tables import Block, Position
-from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.edits import Change, Edits
@@ -158,7 +158,7 @@ def elsewhere(sites: Sequence[Scores], layers: int, paid: Callable[[int], float]
     the one that pays more attention to the hidden tokens. Raises: DataError if too few are free."""
     here, moved = [site.layer or 0 for site, _ in sites], list[int]()
     for layer in here:
-        moved.append(picks.third_away(layer, {*range(layers)} - {*here, *moved}, layers, paid))
+        moved.append(neighbours.third_away(layer, {*range(layers)} - {*here, *moved}, layers, paid))
     return [(Site("attn_scores", layer), None) for layer in sorted(moved)]
 
 

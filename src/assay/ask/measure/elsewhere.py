@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from assay.ask.measure import edges, interventions
+from assay.ask.measure import edges, interventions, neighbours
 from assay.ask.measure.heads import check_heads
 from assay.ask.measure.pairs import Rows
 from assay.ask.measure.replacements import Replacements
@@ -143,7 +143,9 @@ class Elsewhere:
                 return float(changed / every.norm(dim=-1).median())
 
             free = [n for n in range(layers) if not around(n) & occupied]
-            moved.append((Site(site.kind, picks.third_away(site.layer, free, layers, size)), heads))
+            moved.append(
+                (Site(site.kind, neighbours.third_away(site.layer, free, layers, size)), heads)
+            )
             occupied.add(moved[-1][0])
         self.blocks[seed, repr(table)] = [site.layer or 0 for site, _ in moved]
         return moved

@@ -11,13 +11,12 @@ from typing import Any
 
 from jaxtyping import Float
 
-from assay.ask.measure import dictionaries
+from assay.ask.measure import dictionaries, neighbours
 from assay.ask.measure.activations import neuron_of, own_site, read_by_dictionary
 from assay.ask.measure.heads import checked_heads
 from assay.ask.measure.pairs import Pair, pair_of
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, Want, each
 from assay.ask.tables import Read
-from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
@@ -258,7 +257,7 @@ def _stood_for(parts: Sequence[Part], context: Context, seed: int) -> Sequence[P
     if context.stands_in != "heads":
         return parts
     count = read_sizes(context.subject.folder.config)["h"]
-    return [(s, picks.another(n, count, seed) if s.kind == "z" else n) for s, n in parts]
+    return [(s, neighbours.another(n, count, seed) if s.kind == "z" else n) for s, n in parts]
 
 
 def _of_latents(

@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Float
 
 from assay.ask.tables import DType, Model, Plain, Weights
-from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
@@ -33,6 +32,7 @@ from assay.subjects.adapters import BETWEEN
 from assay.subjects.pretrained import Pretrained, load, shared
 from assay.subjects.sizes import read_sizes
 from assay.subjects.untrained import redrawn
+from assay.train import rng
 
 DIM = "checkpoint"
 """The dimension of the checkpoints of a training."""

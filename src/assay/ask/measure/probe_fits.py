@@ -19,11 +19,11 @@ from jaxtyping import Float, Int
 from assay.ask.measure import probe_networks
 from assay.ask.measure.probe_tasks import ProbeTask
 from assay.ask.tables import Probe
-from assay.core import rng
 from assay.core.across import auroc_by_unit
 from assay.core.heavy import torch
 from assay.features.kernel_probe import CONSTANT, STRENGTHS, logistic
 from assay.features.linear_probe import INNER, correlations, folds, kernel_ridge
+from assay.train import rng
 
 RIDGES = tuple(10.0**e for e in range(-4, 2))
 """Penalties of a ridge, relative to the mean diagonal entry of its kernel."""

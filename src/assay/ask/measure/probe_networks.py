@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
+from assay.train import rng
 
 DECAYS = (1e-3, 1e-2, 1e-1)
 """Penalties, from which one is chosen: the factor of half the squared weights in the loss."""

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from assay.ask.measure.heads import check_heads, heads_by_layer
 from assay.ask.measure.prompts import SLOT
+from assay.ask.near import OTHER_HEADS, OTHER_LATENTS, OTHER_NEURONS, Control
 from assay.ask.tables import Probe
 from assay.controls import picks
-from assay.controls.table import OTHER_HEADS, OTHER_LATENTS, OTHER_NEURONS, Control
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.folder import ModelFolder

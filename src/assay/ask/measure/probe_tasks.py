@@ -21,9 +21,9 @@ from assay.ask.measure.next_tokens import whole
 from assay.ask.measure.prompts import SLOT, PromptRow, PromptSet
 from assay.ask.measure.tasks import Task, WithoutReads, stated
 from assay.ask.measure.tokenized import Prompt, prompt
+from assay.ask.near import BAG, EMBEDDING
 from assay.ask.tables import Intervention, Model, Position, Probe
-from assay.controls.table import BAG, EMBEDDING
-from assay.controls.texts import find_telling
+from assay.ask.telling import find_telling
 from assay.core.errors import AssayError, DataError, nearest
 from assay.core.heavy import torch
 from assay.core.intervals import FEWEST, FEWEST_FOLDS, FOLD

@@ -23,13 +23,14 @@ import msgspec
 import numpy as np
 
 from assay.ask.tables import Message, Model, Prompts, Read
-from assay.core import foreign, rng
+from assay.core import foreign
 from assay.core.dependence import combined_with
 from assay.core.errors import DataError, nearest, visible
 from assay.core.intervals import FEWEST
 from assay.core.nouns import counted
 from assay.core.wordings import spelling, wordings
 from assay.subjects.chats import Chat
+from assay.train import rng
 
 MOST = 20_000
 """Maximum number of prompts of a study."""

@@ -18,13 +18,13 @@ from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tokenized import Prompt, prompt
 from assay.ask.tables import Intervention, Positions
 from assay.controls import picks
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.batches import run_many
 from assay.subjects.edits import Edits
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.train import rng
 
 
 @dataclass(frozen=True, eq=False)

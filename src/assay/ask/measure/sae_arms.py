@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from assay.ask import near
 from assay.ask.measure import saes
 from assay.ask.measure.measuring import PASS, SIGNS, Measured, Tick, blocks
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.saes import Learning
 from assay.ask.measure.tasks import WithoutReads, stated
+from assay.ask.near import Control
 from assay.ask.tables import Model, Train
-from assay.controls import table as near
-from assay.controls.table import Control
 from assay.core.bench import Bench
 from assay.core.columns import Axes
 from assay.core.errors import DataError

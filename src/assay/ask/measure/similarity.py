@@ -20,12 +20,13 @@ from assay.ask.measure.prompts import PromptSet, filled
 from assay.ask.measure.tokenized import Context, PassOutput, Prompt, Ready, each, positions
 from assay.ask.measure.tokenized import prompt as tokenized_prompt
 from assay.ask.tables import Read
-from assay.core import rng, spread
+from assay.core import spread
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.sizes import read_sizes
+from assay.train import rng
 
 
 def _cosine(x: torch.Tensor, y: torch.Tensor) -> float:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.controls.vectors import SAME, covariance
+from assay.ask.measure.bases import covariance
+from assay.controls.vectors import SAME
 from assay.core.heavy import torch
 
 RIDGE = 0.1

@@ -12,8 +12,8 @@ import msgspec
 
 from assay.ask.measure import choosing, directions, interventions, reads
 from assay.ask.measure.prompts import PromptSet
+from assay.ask.near import DRAWN
 from assay.ask.tables import Direction, Intervention, Model, Position, Read, Top
-from assay.controls.table import DRAWN
 
 OTHERS, STANDING = "other_heads", "other_head"
 """The measure of the control `heads` with the heads that replaced the named ones, and its

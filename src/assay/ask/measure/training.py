@@ -18,7 +18,7 @@ from assay.ask.measure import adapting, models, rank_one
 from assay.ask.measure.prompts import PromptSet
 from assay.ask.measure.tokenized import prompt
 from assay.ask.tables import Model, Train, Weights
-from assay.core import compute, rng
+from assay.core import compute
 from assay.core.errors import AssayError, DataError, ModelError
 from assay.core.heavy import torch
 from assay.core.spec import Spec
@@ -28,6 +28,7 @@ from assay.subjects import folder as folders
 from assay.subjects import sizes
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.sizes import Regime, regime
+from assay.train import rng
 
 Tick = Callable[[int, int], None]
 EACH = 16

@@ -15,10 +15,9 @@ from typing import Any, TypeAlias
 
 from jaxtyping import Float
 
-from assay.ask.measure import heads, next_tokens
+from assay.ask.measure import heads, neighbours, next_tokens
 from assay.ask.measure.tokenized import Behind, Context, PassOutput, Prompt, Ready, each
 from assay.ask.tables import Read
-from assay.controls import picks
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.subjects.architectures import gain
@@ -89,7 +88,9 @@ def weights(read: Read, prompt: Prompt, context: Context) -> Ready:
         return float(of_token if read.weights == "logit" else 1 + (logits > of_token).sum())
 
     def number(reading: PassOutput) -> float:
-        chosen = [(n, picks.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts]
+        chosen = [
+            (n, neighbours.another(h, sizes["h"], reading.seed) if other else h) for n, h in parts
+        ]
         key = (read.weights, read.site, read.to, *chosen, *tokens)
         if key not in context.memo:  # shared by prompts and edits
             context.memo[key] = (

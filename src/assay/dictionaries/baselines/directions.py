@@ -6,12 +6,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import Identity
+from assay.train import rng
 
 PULL = 5.0
 """Firings' worth of pull of each decoder row towards what it was, as in gated-sae: a rare feature

@@ -13,13 +13,13 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.measures import ABLATIONS, Ablation
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
 from assay.subjects.subject import ROWS, Trace, cached_rows
+from assay.train import rng
 
 
 @dataclass(frozen=True, eq=False)

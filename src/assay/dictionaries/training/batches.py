@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from assay.core.arrays import Array
 from assay.core.errors import DataError
 from assay.core.heavy import torch
-from assay.core.rng import permutation
+from assay.train.rng import permutation
 
 CHUNK = 2**13
 """Rows that are read at a time where all are read."""

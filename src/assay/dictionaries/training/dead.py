@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.fit import State
 from assay.core.heavy import torch
 from assay.dictionaries.training.learners import Learner, Seen, TakesNoNote
+from assay.train import rng
 
 
 class DeadPolicy(Learner, Protocol):

@@ -16,7 +16,6 @@ from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Batch, Group, Schedule, State, Trained, fit, warm_up, warm_up_decay
 from assay.core.heavy import torch
-from assay.core.rng import normal
 from assay.core.runs import Runs
 from assay.dictionaries.nonlinearity import Nonlinearity, inference, to_json
 from assay.dictionaries.training.dead import DeadPolicy, Keep, Resample
@@ -41,6 +40,7 @@ from assay.dictionaries.training.learners import (
     Watch,
 )
 from assay.dictionaries.training.losses import Loss, Params, Rows, wants
+from assay.train.rng import normal
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CURVES = ("mse", "l0", "kl", "ce")

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.dictionaries.measuring.ablation import spliced_run
 from assay.features.effects import added, loss_gradient
 from assay.features.importance import deltas
 from assay.features.live.reader import CHUNK, Firings, Reader, Reading
+from assay.train import rng
 
 
 @dataclass(frozen=True, eq=False)

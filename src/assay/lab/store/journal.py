@@ -173,6 +173,13 @@ class Journal:
         """The lines that are named, in this file or by `references`, and are not in it."""
         return {*self.named, *references} - self.after.keys()
 
+    def skip(self, others: Mapping[str, Collection[str]]) -> None:
+        """Take lines of others as given, of which only their hashes are here, and which lines they
+        follow: of an excerpt."""
+        for name, followed in others.items():
+            self.after.setdefault(name, tuple(followed))
+            self.named.update(followed)
+
     def wrong(self, references: Collection[str] = (), *, ever: bool = False) -> str:
         """Say what is not as it was written, in a phrase; "" where all is well. With `ever` also
         lines that are gone and that `mend` has noted as gone."""
@@ -216,6 +223,36 @@ def append(path: Path, lines: bytes) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def excerpt(
+    path: Path, experiment: str, references: Collection[str] = ()
+) -> tuple[bytes, dict[str, list[str]]]:
+    """Give the lines of a journal of a whole store that are about one experiment, as they were
+    written; and of each other line that these or `references` name, by its hash, which of them it
+    follows, directly or not."""
+    texts, own, named = list[bytes](), set[str](), {*references}
+    for _, text in _lines(path):
+        look = _look(text, _needed(path))
+        if look is None:
+            texts.append(b"{}")  # its place alone: it may be about anything
+        elif LOST in look or look.get("experiment") == experiment:
+            texts.append(text)
+            own.add(key(look))
+            named.update(look.get(AFTER, ()))
+    after = Journal(path).after
+    others = after.keys() - own
+
+    def followed(line: str) -> set[str]:
+        reached, waiting = set[str](), [line]
+        while waiting:
+            new = {*after[waiting.pop()]} - reached
+            reached |= new
+            waiting += new & others
+        return reached - others
+
+    between = {line: sorted(followed(line)) for line in sorted(named & others)}
+    return b"".join(text + b"\n" for text in texts), between
 
 
 def mend(store: Store, path: Path, references: Collection[str] = ()) -> None:

@@ -7,6 +7,7 @@ import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from glob import escape
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,22 @@ from assay.core.experiment import Experiment
 from assay.core.figures import figures_of
 from assay.core.heavy import xr
 from assay.core.judging import USUAL
-from assay.core.plain import as_json
+from assay.core.plain import as_json, canonical_json
 from assay.core.results import ResultData
 from assay.lab import catalogue
-from assay.lab.judge import looks, recording
+from assay.lab.judge import looks, recording, registered
 from assay.lab.judge.contents import of_runs
 from assay.lab.judge.result import with_derived
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import Preset, scope_by_reading
 from assay.lab.records import contests, records
 from assay.lab.store import journal
-from assay.lab.store.origin import called, files, in_file, parent_folder
+from assay.lab.store.origin import files, in_file
 from assay.report import pages
 from assay.report.bundle import files as bundle
 from assay.report.bundle.contents import carry_all
 from assay.report.bundle.files import Whole
-from assay.report.bundle.standing import EXPLORATORY
+from assay.report.bundle.standing import EXPLORATORY, OTHERS
 from assay.report.stored import page_of, slug
 
 HIDDEN = "(hidden)"
@@ -125,7 +126,8 @@ def _of_store(lab: Lab, experiment: Experiment, preset: Preset) -> Whole:
         for name, (hashes, rows) in prompts_now.items()
         if inputs.get(name, hashes) == hashes
     }
-    whole = replace(whole, read=read, prompts=prompts)
+    noted = {**whole.registration, **_noted(lab, experiment)}
+    whole = replace(whole, read=read, prompts=prompts, registration=noted)
     return replace(whole, origin=STORED, page=page)
 
 
@@ -186,7 +188,7 @@ def _whole(
         claims=carry_all(claims, arms, scope_by_reading(experiment, preset), level),
         header=catalogue.entry(name).header(),
         source=_source(experiment),
-        registration=_registration_files(lab, experiment),
+        registration=_registration_files(experiment, preset),
         contests=contests.of_preset(experiment.name, preset.title, experiment.origin),
     )
 
@@ -202,16 +204,33 @@ def _source(experiment: Experiment) -> dict[str, bytes]:
     return {f"{folder}{p.relative_to(top).as_posix()}": p.read_bytes() for p in paths}
 
 
-def _registration_files(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
-    """What was noted at each look, and what was frozen before any: of the store, next to the record
-    and next to a study."""
-    results, registered = (lab.store.root / d / experiment.name for d in ("results", "registered"))
-    paths = {p.name: p for p in results.glob("*.jsonl")}
-    paths |= {name: lab.store.root / name for name in (journal.LEDGER, journal.QUESTIONS)}
-    paths |= {f"registered-{p.name}": p for p in registered.glob("*")}
+def _registration_files(experiment: Experiment, preset: Preset) -> dict[str, bytes]:
+    """The committed looks, next to a record, and what was frozen, next to a study."""
     committed = looks.committed(experiment)
-    paths[f"committed-{committed.name}"] = committed
-    if in_file(experiment.origin):
-        path = Path(experiment.origin)
-        paths |= {p.name: p for p in parent_folder(path).glob(f"{called(path)}*.prereg.*")}
+    paths = {f"committed-{committed.name}": committed}
+    if adjacent := registered.adjacent_path(experiment, preset):
+        stem = adjacent.name.removesuffix("json")
+        paths |= {p.name: p for p in adjacent.parent.glob(f"{escape(stem)}*")}
+    return _contents(paths)
+
+
+def _noted(lab: Lab, experiment: Experiment) -> dict[str, bytes]:
+    """What a store has of a result's own experiment: its looks, what was frozen before any, and its
+    lines of the ledger and of the questions, with the hashes of lines between them."""
+    root, name = lab.store.root, experiment.name
+    results, frozen = (root / d / name for d in ("results", "registered"))
+    paths = {p.name: p for p in results.glob("*.jsonl")}
+    paths |= {f"registered-{p.name}": p for p in frozen.glob("*")}
+    ledger = journal.Ledger(lab.store)
+    own = (line for line in ledger.looks if line["experiment"] == name)
+    heads = [head for line in own for head in line["heads"].get(journal.QUESTIONS, ())]
+    lines, between = journal.excerpt(ledger.path, name)
+    asked, between_asked = journal.excerpt(root / journal.QUESTIONS, name, heads)
+    others = {journal.LEDGER: between, journal.QUESTIONS: between_asked}
+    content = {journal.LEDGER: lines, journal.QUESTIONS: asked}
+    content |= {OTHERS: canonical_json(others).encode()} if between or between_asked else {}
+    return _contents(paths) | {name: text for name, text in content.items() if text}
+
+
+def _contents(paths: Mapping[str, Path]) -> dict[str, bytes]:
     return {name: p.read_bytes() for name, p in sorted(paths.items()) if p.is_file()}

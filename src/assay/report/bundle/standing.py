@@ -24,6 +24,9 @@ from assay.lab.store.journal import NOTED, TAKEN, Journal, Subject, digest, seed
 JSON = Mapping[str, Any]
 FOLDER = "looks"
 """The folder of a bundle that has the registration and the chains."""
+OTHERS = "other-lines.json"
+"""Its file of lines about other experiments, which are left out: their hashes, and which lines of
+the bundle they follow."""
 ALIKE = (
     *("unit", "units", "where", "scale", "of", "must_fail", "must_hold", "half", "threshold_from"),
     *("near", "bounds", "violations", "automatic", "beats", "distance", "empty", "condition"),
@@ -112,7 +115,7 @@ def _read(path: Path) -> Any:
 def _registration(folder: Path, preset: str) -> tuple[Registration | None, list[str]]:
     """Read what was frozen, which all copies in the bundle say alike."""
     registrations, against = list[Registration](), list[str]()
-    for path in sorted((folder / FOLDER).glob("*.json")):
+    for path in sorted({*(folder / FOLDER).glob("*.json")} - {folder / FOLDER / OTHERS}):
         try:
             registrations.append(registered.read(path))
         except StoreError:
@@ -232,6 +235,9 @@ def _chains(folder: Path, frozen: Registration, stated: JSON) -> Iterator[str]:
     """Follow the chains: what was frozen is noted, unseen, and was looked at as is stated."""
     experiment, preset = str(stated["experiment"]), str(stated["preset"])
     ledger, asked = Journal(folder / journal.LEDGER, NOTED), Questions(folder / journal.QUESTIONS)
+    others = _read(folder / OTHERS) if (folder / OTHERS).is_file() else {}
+    ledger.skip(others.get(journal.LEDGER, {}))
+    asked.skip(others.get(journal.QUESTIONS, {}))
     looks = Journal(folder / f"registered-{preset}.looks.jsonl", TAKEN)
     line = (frozen.ledger or {}).get("hash")
     notes = {journal.key(x): x for x in ledger.looks}

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import rng
 from assay.core.errors import SpecError, nearest
+from assay.train import rng
 from assay_catalogue.circuits import known
 from assay_catalogue.circuits.challenge.disguise import NOISE, Disguised, disguise
 from assay_catalogue.circuits.explanation import Explanation

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.core.intervals import Means
+from assay.train import rng
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.chance import share, unread
 from assay_catalogue.circuits.verify.pieces import Cut, Sweep

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
+from assay.train import rng
 from assay_catalogue.circuits.explanation import GIVEN, Explanation, Place, Rule, Variable
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.errors import AssayError, SpecError
+from assay.train import rng
 from assay_catalogue.circuits.explanation import Explanation
 from assay_catalogue.circuits.problem import Problem
 from assay_catalogue.circuits.program import Program

@@ -31,9 +31,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.core.intervals import Means
+from assay.train import rng
 from assay_catalogue.circuits.program import Program
 from assay_catalogue.circuits.verify.chance import LEAST, share, unread
 from assay_catalogue.circuits.verify.controls import Whole, prefixes

@@ -15,13 +15,13 @@ from jaxtyping import Bool, Float, Int
 from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import normal, permutation
 from assay.data import corpus as corpora
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.features.effects import directions
 from assay.subjects.pretrained import Pretrained
+from assay.train.rng import normal, permutation
 from assay_catalogue.dictionaries import on_text
 from assay_catalogue.dictionaries.on_text import NamedModelDictionary, fit_on, topk
 from assay_catalogue.explaining.evidence import promoted

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import permutation
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.pretrained import load
+from assay.train.rng import permutation
 from assay_catalogue.analysis.readout import Readout, readout
 from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import normal, permutation
+from assay.train.rng import normal, permutation
 from assay_catalogue.experiments.autointerp_io.reading import Features, Reading, Values, dense_as
 from assay_catalogue.experiments.autointerp_io.setting import InputsOutputs
 from assay_catalogue.explaining.evidence import (

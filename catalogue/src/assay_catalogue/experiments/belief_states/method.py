@@ -10,12 +10,13 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, added, cosine, descent, fit, rng, warm_up_decay
+from assay.core import PerRun, Spec, added, cosine, descent, fit, warm_up_decay
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
+from assay.train import rng
 from assay_catalogue.experiments.belief_states.probes import (
     FOLDS,
     HELD_OUT,

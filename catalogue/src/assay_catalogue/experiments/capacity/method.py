@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, descent, fit, rng
+from assay.core import PerRun, Spec, descent, fit
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, warm_up_decay
@@ -18,6 +18,7 @@ from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.data import planted
+from assay.train import rng
 from assay_catalogue.analysis.starts import best_starts
 from assay_catalogue.worlds.bottleneck.capacity import at_capacities, capacity, dimensionality
 

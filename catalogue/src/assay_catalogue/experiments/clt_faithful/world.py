@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from assay.core import rng
 from assay.core.heavy import torch
+from assay.train import rng
 from assay_catalogue.worlds.algorithms.built.circuit import Circuit
 from assay_catalogue.worlds.algorithms.built.two_hops import one_hop, two_hops
 

@@ -9,13 +9,14 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import PerRun, Spec, fit, rng
+from assay.core import PerRun, Spec, fit
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.train import rng
 from assay_catalogue.worlds.linear import factors
 from assay_catalogue.worlds.linear import one_mode as theory
 

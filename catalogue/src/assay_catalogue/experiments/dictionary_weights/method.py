@@ -14,11 +14,11 @@ from jaxtyping import Float, Int
 from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator, normal
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training.freezing import Part, freeze
+from assay.train.rng import generator, normal
 from assay_catalogue.dictionaries import concentration as of
 from assay_catalogue.dictionaries import frontier
 from assay_catalogue.dictionaries.on_text import (

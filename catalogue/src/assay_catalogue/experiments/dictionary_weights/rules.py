@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import permutation, uniform
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
+from assay.train.rng import permutation, uniform
 from assay_catalogue.explaining.evidence import input_explanation
 from assay_catalogue.explaining.learner import Split
 from assay_catalogue.explaining.rule import Positions

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float, Int
 from assay.core import Bench, Runs, SpecError, Trained, probes
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import integers
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.measuring.ablation import capture, compare, spliced_run
 from assay.dictionaries.training.freezing import Part, freeze
 from assay.subjects.site import Site
+from assay.train.rng import integers
 from assay_catalogue.dictionaries.on_text import TinyModelDictionary, fit_on, topk
 
 

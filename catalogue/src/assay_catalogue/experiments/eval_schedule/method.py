@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from assay.core import Spec, rng
+from assay.core import Spec
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.train import rng
 from assay_catalogue.analysis.evaluations import check_limits, checked
 from assay_catalogue.worlds.modular import addition as modular
 from assay_catalogue.worlds.modular import replays as schedules

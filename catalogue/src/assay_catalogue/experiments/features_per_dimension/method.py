@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import Spec, descent, fit, rng
+from assay.core import Spec, descent, fit
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
@@ -19,6 +19,7 @@ from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
 from assay.data import planted
+from assay.train import rng
 from assay_catalogue.worlds.bottleneck.capacity import dimensionality
 from assay_catalogue.worlds.networks import two_layer
 from assay_catalogue.worlds.networks.two_layer import Clouds

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float
 
-from assay.core import Bench, PerRun, Runs, Spec, Trained, probes, rng
+from assay.core import Bench, PerRun, Runs, Spec, Trained, probes
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.dictionaries import gates
@@ -19,6 +19,7 @@ from assay.dictionaries.measuring.sums import of_reconstructions, of_rows
 from assay.dictionaries.nonlinearity import Identity, Nonlinearity, ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.losses import Loss
+from assay.train import rng
 from assay_catalogue.data.planted_mixture import Mixture
 from assay_catalogue.dictionaries import frontier
 

@@ -12,11 +12,11 @@ from annotated_types import Ge
 from assay.core import Bench, PerRun, Runs, Trained, removed
 from assay.core.heavy import xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.gates import Gated
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
+from assay.train.rng import generator
 from assay_catalogue.dictionaries import frontier, on_text
 from assay_catalogue.dictionaries.on_text import HeldOutDictionary, activations, fit_on, joint, topk
 from assay_catalogue.dictionaries.splicing import cross_entropy

@@ -12,13 +12,13 @@ from annotated_types import Ge, Gt, Le
 from assay.core import Bench, PerRun, Runs, Spec, Trained, probes, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import normal, permutation
 from assay.data import corpus as corpora
 from assay.data.lm import LmSpec, shape_of, start, train_lms
 from assay.data.lm_text import batches, tokens_of, words
 from assay.data.names import model_in_words, text_in_words
 from assay.subjects.decoder import Shape, forward
 from assay.subjects.folder import fingerprint
+from assay.train.rng import normal, permutation
 from assay_catalogue.data.planted_tokens import Planting, counted, planted_batches
 from assay_catalogue.features.undertrained import (
     auroc_low,

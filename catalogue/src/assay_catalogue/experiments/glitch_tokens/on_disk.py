@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from assay.core import Bench, ModelError, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import permutation
 from assay.subjects.pretrained import Pretrained, load
+from assay.train.rng import permutation
 from assay_catalogue.experiments.glitch_tokens.method import TIMES, GlitchTokens
 from assay_catalogue.features.undertrained import cosine_distance, repetition
 

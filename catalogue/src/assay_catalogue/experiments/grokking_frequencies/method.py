@@ -11,13 +11,14 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float, Int
 
-from assay.core import PerRun, Spec, rng
+from assay.core import PerRun, Spec
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.train import rng
 from assay_catalogue.worlds.modular import addition, interference, spectrum
 from assay_catalogue.worlds.modular import network as modular_network
 from assay_catalogue.worlds.modular.addition import prime

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Float, Int
 
-from assay.core import Spec, rng
+from assay.core import Spec
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, fit
@@ -22,6 +22,7 @@ from assay.data import corpus as corpora
 from assay.data import lm_text
 from assay.data.lm import LmSpec, group_of, shape_of, start
 from assay.subjects.decoder import forward, next_token_loss
+from assay.train import rng
 from assay_catalogue.dictionaries.on_text import InWords
 from assay_catalogue.explaining.evidence import input_explanation
 from assay_catalogue.explaining.learner import Split

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import Bench, Runs, Trained, rng
+from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data import corpus as corpora
@@ -21,6 +21,7 @@ from assay.dictionaries.training.freezing import freeze
 from assay.subjects.pretrained import Pretrained, load, without
 from assay.subjects.site import Site
 from assay.subjects.subject import Edit, Trace
+from assay.train import rng
 from assay_catalogue.dictionaries.on_text import InWords, TextDictionary, topk
 from assay_catalogue.experiments.interpretable_capability.tasks import TASKS, Prompts, prompts
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.core import rng
 from assay.subjects.pretrained import Pretrained
+from assay.train import rng
 
 CAPITALS = (
     "France Paris,Italy Rome,Spain Madrid,Germany Berlin,Poland Warsaw,Greece Athens,"

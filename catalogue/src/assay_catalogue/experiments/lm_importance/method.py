@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Int
 from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.folder import find
+from assay.train.rng import generator
 from assay_catalogue.dictionaries import frontier
 from assay_catalogue.dictionaries.on_text import HeldOutDictionary, activations, fit_on, joint, topk
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from annotated_types import Ge, Gt
 
-from assay.core import PerRun, Runs, Spec, descent, fit, probes, rng, warm_up_decay
+from assay.core import PerRun, Runs, Spec, descent, fit, probes, warm_up_decay
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained, watched
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.subjects.site import Site
+from assay.train import rng
 from assay_catalogue.data.recall import locate_queries, recall
 
 if TYPE_CHECKING:

@@ -29,7 +29,6 @@ from assay.core import (
     figure,
     fit,
     grid,
-    rng,
     variant,
 )
 from assay.core.heavy import torch, xr
@@ -38,6 +37,7 @@ from assay.data import corpus as corpora
 from assay.data.lm import LmSpec, group_of, shape_of
 from assay.data.lm_text import encoder, words
 from assay.subjects.decoder import forward
+from assay.train import rng
 from assay_catalogue.dictionaries.on_text import InWords
 from assay_catalogue.experiments.memorisation.claims import COMMENT, HIDDEN, MEEUS, ZHANG, hidden
 from assay_catalogue.worlds.memory import models

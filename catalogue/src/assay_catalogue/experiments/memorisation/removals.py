@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool
 
-from assay.core import rng
+from assay.train import rng
 from assay_catalogue.worlds.memory import selectors
 from assay_catalogue.worlds.memory.corpus import PLUS, Corpus, plant
 from assay_catalogue.worlds.memory.subsets import balanced

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from assay.core import Arms, Derive, rng
+from assay.core import Arms, Derive
 from assay.core.heavy import scipy, xr
+from assay.train import rng
 
 HIGHER = {
     "fvu": -1,

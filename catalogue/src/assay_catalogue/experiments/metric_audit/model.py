@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from assay.core import Bench, Runs, Trained, rng
+from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.data import corpus as corpora
@@ -23,6 +23,7 @@ from assay.dictionaries.training import losses
 from assay.dictionaries.training.freezing import freeze
 from assay.subjects.folder import find
 from assay.subjects.untrained import untrained
+from assay.train import rng
 from assay_catalogue.dictionaries.frontier import document_measures
 from assay_catalogue.dictionaries.on_text import activations, both_parts, fit_on, method, topk
 from assay_catalogue.dictionaries.splicing import cross_entropy

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import Bench, Runs, Trained, rng
+from assay.core import Bench, Runs, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.dictionaries.dictionary import Dictionary
@@ -20,6 +20,7 @@ from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.learners import TargetL0
+from assay.train import rng
 from assay_catalogue.dictionaries.absorption import absorbed
 from assay_catalogue.experiments.metric_audit.panel import COPIES, MetricAudit, opened, packed
 from assay_catalogue.features.probing import auroc

@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from assay.core import Joint, PerRun, Spec, added, probes, rng
+from assay.core import Joint, PerRun, Spec, added, probes
 from assay.core.bench import Bench
 from assay.core.errors import SpecError
 from assay.core.fit import Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
 from assay.core.runs import Runs
+from assay.train import rng
 from assay_catalogue.worlds.epoch_game import agents
 from assay_catalogue.worlds.epoch_game import best_course as theory
 from assay_catalogue.worlds.epoch_game.policies import Games, stacked

@@ -18,8 +18,8 @@ import numpy as np
 from assay.core import Arm, Arms, Derive, Elsewhere, Experiment, SpecMap, grid, varied
 from assay.core.heavy import xr
 from assay.core.measures import only
-from assay.core.rng import permutation
 from assay.core.spec import variant
+from assay.train.rng import permutation
 from assay_catalogue.dictionaries import on_text
 from assay_catalogue.experiments.path_split.claims import (
     CLAIMS,

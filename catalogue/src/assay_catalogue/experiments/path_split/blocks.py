@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import normal
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.train.rng import normal
 from assay_catalogue.analysis.readout import readout
 from assay_catalogue.subjects.path_probes import NORMS, probe
 

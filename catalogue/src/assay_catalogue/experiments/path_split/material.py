@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from assay.core.heavy import torch
-from assay.core.rng import normal, uniform
 from assay.data.harvest import Harvest
 from assay.subjects.pretrained import Pretrained, load
 from assay.subjects.site import Site
+from assay.train.rng import normal, uniform
 from assay_catalogue.analysis.readout import Readout, readout
 from assay_catalogue.subjects.path_probes import Metrics, ablated, metrics, probe
 

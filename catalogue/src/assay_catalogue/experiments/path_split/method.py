@@ -14,7 +14,6 @@ from jaxtyping import Float
 from assay.core import Bench, PerRun, Runs, SpecError, Trained, probes
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import normal
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.dictionary import Dictionary
@@ -22,6 +21,7 @@ from assay.dictionaries.training.freezing import Part, freeze
 from assay.subjects.pretrained import load
 from assay.subjects.site import Site
 from assay.subjects.untrained import redrawn
+from assay.train.rng import normal
 from assay_catalogue.dictionaries.effect_penalty import EffectPenalty, priced
 from assay_catalogue.dictionaries.on_text import TinyModelDictionary, joint, topk
 from assay_catalogue.dictionaries.path_shares import PATHS, effect_sums, halves

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid, rng
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, by, grid
 from assay.core.errors import SpecError
 from assay.core.heavy import xr
+from assay.train import rng
 from assay_catalogue.experiments.s_curves.claims import CLAIMS, figures
 from assay_catalogue.experiments.s_curves.method import SCurves, measure, train
 

@@ -12,7 +12,6 @@ from annotated_types import Ge
 from assay.core import Bench, PerRun, Runs, SpecError, Trained, added
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.baselines.directions import pca
@@ -21,6 +20,7 @@ from assay.dictionaries.jump import JumpReLU
 from assay.dictionaries.nonlinearity import ReLU, to_json
 from assay.dictionaries.selection import BatchTopK, TopK
 from assay.dictionaries.training import losses
+from assay.train.rng import generator
 from assay_catalogue.dictionaries import frontier, on_text
 from assay_catalogue.dictionaries.on_text import (
     HeldOutDictionary,

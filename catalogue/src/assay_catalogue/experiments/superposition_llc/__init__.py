@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from assay.core import Arm, Arms, Derive, Experiment, SpecMap, changed, grid, reserved, rng, variant
+from assay.core import Arm, Arms, Derive, Experiment, SpecMap, changed, grid, reserved, variant
 from assay.core.heavy import xr
+from assay.train import rng
 from assay_catalogue.experiments.superposition_llc.claims import CLAIMS, STATES, falling
 from assay_catalogue.experiments.superposition_llc.method import (
     SuperpositionLLC,

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 
-from assay.core import Bench, PerRun, Runs, Spec, SpecError, descent, fit, rng
+from assay.core import Bench, PerRun, Runs, Spec, SpecError, descent, fit
 from assay.core.fit import Trained, warm_up_decay
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
@@ -23,6 +23,7 @@ from assay.dictionaries.measuring.recovery import cosines, support, support_sums
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.selection import TopK
 from assay.dictionaries.training import losses
+from assay.train import rng
 from assay_catalogue.analysis.starts import best_starts
 from assay_catalogue.worlds.bottleneck.capacity import capacity
 from assay_catalogue.worlds.bottleneck.crowding import crowding

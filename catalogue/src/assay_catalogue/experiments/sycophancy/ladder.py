@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import Bench, Runs, Trained, descent, fit, rng, warm_up_decay
+from assay.core import Bench, Runs, Trained, descent, fit, warm_up_decay
 from assay.core.heavy import torch
 from assay.subjects.pretrained import Pretrained
+from assay.train import rng
 from assay_catalogue.data import opinions
 from assay_catalogue.data.opinions import BIOGRAPHY, CELLS, Question
 from assay_catalogue.features.answers import Asked, Streams, read_streams

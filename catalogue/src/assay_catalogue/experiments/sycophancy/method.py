@@ -15,10 +15,10 @@ from jaxtyping import Float
 from assay.core import Bench, PerRun, Runs, Spec, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.data.names import model_in_words
 from assay.subjects.folder import fingerprint
 from assay.subjects.pretrained import Pretrained, load
+from assay.train.rng import generator
 from assay_catalogue.data import opinions
 from assay_catalogue.data.opinions import CELLS
 from assay_catalogue.experiments.sycophancy.ladder import (

@@ -13,13 +13,13 @@ from jaxtyping import Float
 from assay.core import Bench, Runs, SpecError, Trained, probes
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import normal
 from assay.data import corpus as corpora
 from assay.data.names import model_in_words, text_in_words
 from assay.data.tiny import tiny
 from assay.dictionaries.dictionary import Dictionary
 from assay.subjects.pretrained import fast_dtype, load
 from assay.subjects.untrained import redrawn
+from assay.train.rng import normal
 from assay_catalogue.analysis.readout import readout
 from assay_catalogue.data.targets import Target, Targets, TargetSpec, targets
 from assay_catalogue.dictionaries.on_text import TinyModelDictionary, topk

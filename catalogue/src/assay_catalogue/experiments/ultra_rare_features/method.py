@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float, Int
 from assay.core import Bench, PerRun, Runs, Spec, SpecError, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.data.names import model_in_words, text_in_words
 from assay.dictionaries.nonlinearity import ReLU
 from assay.dictionaries.training import losses
 from assay.dictionaries.training.dead import DeadPolicy, Resample
+from assay.train.rng import generator
 from assay_catalogue.data.embedded import SMALLEST, Embedded, embedded
 from assay_catalogue.dictionaries.dynamics.byhand import ByHand
 from assay_catalogue.dictionaries.dynamics.cohort import Counted, Snapshots

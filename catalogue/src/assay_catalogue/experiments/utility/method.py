@@ -14,11 +14,11 @@ from jaxtyping import Bool
 from assay.core import Bench, Runs, Spec, SpecError, Trained
 from assay.core.heavy import torch, xr
 from assay.core.measures import measures
-from assay.core.rng import generator
 from assay.data.harvest import Harvest
 from assay.data.names import DRAWN, model_in_words
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.training.freezing import Part, freeze
+from assay.train.rng import generator
 from assay_catalogue.dictionaries import on_text
 from assay_catalogue.dictionaries.on_text import NamedModelDictionary, activations, fit_on, topk
 from assay_catalogue.experiments.utility.probes import (

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.dictionaries.dictionary import Dictionary
+from assay.train import rng
 from assay_catalogue.features import kernel_probe as probe
 from assay_catalogue.features.kernel_probe import Questions, Tuned, best
 

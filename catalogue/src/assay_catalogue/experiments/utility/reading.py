@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import Bench, Spec, rng
+from assay.core import Bench, Spec
 from assay.core.heavy import torch
 from assay.data.harvest import Harvest, HarvestSpec
 from assay.subjects.pretrained import Pretrained
 from assay.subjects.site import Site
+from assay.train import rng
 from assay_catalogue.experiments.utility.texts import Concept, TextsSpec
 from assay_catalogue.features import answers
 from assay_catalogue.features.kernel_probe import Questions

@@ -19,9 +19,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from assay.core import Bench, DataError, Spec, foreign, rng, syntax
+from assay.core import Bench, DataError, Spec, foreign, syntax
 from assay.core.inputs import unnoted
 from assay.data import docstrings, prose
+from assay.train import rng
 
 Lot = Literal["judged", "pilot"]
 LIBRARIES: dict[Lot, tuple[str, ...]] = {

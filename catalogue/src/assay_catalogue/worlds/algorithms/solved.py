@@ -11,12 +11,13 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Int
 
-from assay.core import PerRun, Spec, descent, fit, rng, warm_up_decay
+from assay.core import PerRun, Spec, descent, fit, warm_up_decay
 from assay.core.bench import Bench
 from assay.core.fit import Trained
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.subjects.decoder import MATRICES, Params, Shape, forward
+from assay.train import rng
 from assay_catalogue.worlds.algorithms.task import Task
 
 Train = Callable[["Runs[Solved]", "Bench"], "Trained"]

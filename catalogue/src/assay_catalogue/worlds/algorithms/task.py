@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.errors import SpecError
+from assay.train import rng
 
 UNASKED = -1
 """What stands for an answer at positions where nothing is asked."""

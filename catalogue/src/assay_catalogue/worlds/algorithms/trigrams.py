@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
+from assay.train import rng
 from assay_catalogue.worlds.algorithms.task import Task
 
 

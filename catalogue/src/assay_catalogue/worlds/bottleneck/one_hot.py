@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 Matrix: TypeAlias = 'Float[torch.Tensor, "run f f"]'
 Params: TypeAlias = "Mapping[str, torch.Tensor]"

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.descent import descent
 from assay.core.fit import Trained, fit
 from assay.core.heavy import torch
 from assay.core.runs import Runs
 from assay.core.spec import PerRun, Spec
+from assay.train import rng
 
 
 def bottleneck(runs: Runs, features: int, width: int) -> dict[str, torch.Tensor]:

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.bench import Bench
 from assay.core.descent import descent
 from assay.core.fit import Trained, fit
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 from assay_catalogue.worlds.epoch_game.policies import (
     INVEST,
     SHUTDOWN,

@@ -14,8 +14,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
+from assay.train import rng
 
 LARGEST = 32
 """The most states, and the most tokens, of a process that somebody gives."""

@@ -15,12 +15,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from assay.core import rng
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Group, State
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 Matrix: TypeAlias = 'Float[torch.Tensor, "run n m"]'
 Loss: TypeAlias = 'Callable[[Matrix], tuple[Float[torch.Tensor, " run"], Matrix]]'

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from assay.core import rng
 from assay.core.errors import SpecError
+from assay.train import rng
 
 SYMBOLS = 64
 """The vocabulary: 51 ordinary symbols, and 13 that only the rule's lines have."""

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
+from assay.train import rng
 from assay_catalogue.worlds.memory.corpus import LENGTH, SYMBOLS
 
 Params: TypeAlias = "Mapping[str, torch.Tensor]"

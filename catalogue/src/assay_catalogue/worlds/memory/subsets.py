@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import rng
 from assay.core.errors import SpecError
+from assay.train import rng
 
 
 def balanced(seed: int, models: int, documents: int, rate: float) -> Bool[np.ndarray, "model doc"]:

@@ -8,9 +8,9 @@ import math
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.heavy import torch
+from assay.train import rng
 
 
 def prime(p: int) -> int:

@@ -17,8 +17,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import SpecError
+from assay.train import rng
 from assay_catalogue.worlds.modular.addition import prime
 
 Sets = Iterable[Iterable[int]]

@@ -15,13 +15,13 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.bench import Bench, Slot, Unkept
 from assay.core.descent import Adam, adam_state
 from assay.core.errors import SpecError
 from assay.core.fit import Batch, Group, State, Trained, fit
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 NAMES = ("E", "W1", "W2")
 CHUNK, GPU_CHUNK = 8, 256

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float
 
-from assay.core import rng
+from assay.train import rng
 from assay_catalogue.analysis.evaluations import MONTHS, RATIO, Events, coverage, due
 
 QUARTERS = (16, 19, 23, 27)

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 Law = Literal["sgd", "even", "iso", "diag"]
 

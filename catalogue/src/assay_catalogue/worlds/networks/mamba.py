@@ -8,8 +8,8 @@ import math
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.heavy import torch
+from assay.train import rng
 from assay_catalogue.subjects.mamba import BLOCK, Shape
 
 SLOWEST, FASTEST = 1e-3, 1e-1

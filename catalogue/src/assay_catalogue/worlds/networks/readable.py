@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from assay.core import rng
 from assay.core.heavy import torch
+from assay.train import rng
 
 VOCAB, SURE = 64, 0.9
 DENSE = 72

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import SpecError
 from assay.core.heavy import torch
 from assay.subjects.decoder import MATRICES as MATRICES
 from assay.subjects.decoder import Params, check_context, embedded, stream
 from assay.subjects.decoder import forward as forward
+from assay.train import rng
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.errors import DataError
 from assay.core.heavy import torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 State: TypeAlias = "dict[str, torch.Tensor]"
 

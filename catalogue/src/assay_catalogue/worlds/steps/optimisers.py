@@ -15,10 +15,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from assay.core import rng
 from assay.core.fit import Group, State
 from assay.core.heavy import scipy, torch
 from assay.core.runs import Runs
+from assay.train import rng
 
 Steps: TypeAlias = 'Float[torch.Tensor, "run time n"]'
 Source = Callable[[int], Steps]

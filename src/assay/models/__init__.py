@@ -1,0 +1,1 @@
+"""Open a model, name its sites, capture, edit, generate."""

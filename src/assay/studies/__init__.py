@@ -1,0 +1,1 @@
+"""A question in TOML or Python: tables, reads, changes, probes, arms."""

@@ -1,0 +1,1 @@
+"""Many seeds as one batched ensemble: specs, streams, `fit`, checkpoints."""

@@ -1,0 +1,164 @@
+"""Cases: a claim about the rows of a table, with all that may be asked of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from assay.errors import DataError
+from assay.verdicts import reading
+from assay.verdicts.columns import restates
+from assay.verdicts.conditions import Condition
+from assay.verdicts.rows import LARGEST
+from assay.verdicts.rule import Hypothesis, Interval, Sample, compiled, interval
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A claim about the rows of a table, with all that its doubts may ask.
+
+    Attributes:
+        h: the claim as the rule reads it.
+        fixed: columns over whose values the claim does not generalise.
+        results: columns that the arm causes, as it causes the number that is judged.
+        leveled: columns whose levels are never averaged unless the claim says so.
+        unpaired: whether each arm has units of its own, though they are named alike.
+    """
+
+    rows: pd.DataFrame
+    condition: Condition
+    h: Hypothesis
+    units: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    leveled: tuple[str, ...] = ()
+    unpaired: bool = False
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def main(self) -> str:
+        """The arm that is judged."""
+        return self.h.of
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        """Every arm of the table, in its order."""
+        return tuple(dict.fromkeys(self.rows["arm"]))
+
+    @cached_property
+    def compared(self) -> tuple[str, ...]:
+        """The arms that the number is computed from, the one that is judged first."""
+        return tuple(dict.fromkeys((self.main, *self.condition.arms)))
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that the claim reads."""
+        return tuple(dict.fromkeys(c.name for c in self.condition.columns))
+
+    @cached_property
+    def named(self) -> tuple[str, ...]:
+        """The arms that are compared, and those for and against the claim."""
+        controls = [arm for control in self.h.controls for arm in control.arms]
+        return tuple(dict.fromkeys((*self.compared, *controls, *self.h.found, *self.h.missed)))
+
+    @cached_property
+    def dims(self) -> tuple[str, ...]:
+        """The columns of which the claim names a level or takes something over."""
+        levels = [dim for c in self.condition.columns for dim, _ in c.levels]
+        by_arm = self.rows[self.rows["arm"].isin(self.named)].groupby("arm")
+        varied = [c for c in self.leveled if by_arm[c].nunique().max() > 1]
+        every = dict.fromkeys((*self.condition.over, *levels, *varied))
+        return tuple(d for d in every if d not in self.units)
+
+    def measures(self, rows: pd.DataFrame) -> dict[str, xr.Dataset]:
+        """The numbers of each arm over units and levels; rows of one cell are averaged, and a cell
+        of which a number is missing has none."""
+        arms = {}
+        for arm, of in rows.groupby("arm", sort=False):
+            keys = [*self.units, *(d for d in self.dims if of[d].notna().any())]
+            if self.unpaired:
+                of = of.assign(**{keys[0]: f"{arm}/" + of[keys[0]].astype(str)})
+            if math.prod(of[key].nunique() for key in keys) > LARGEST:
+                raise DataError("too-large", f"{' × '.join(keys)} are too many cells", str(arm))
+            cells = of.set_index(keys)[[*self.numbers]]
+            if not cells.index.is_unique:
+                same = cells.groupby(keys, sort=False)
+                cells = same.mean().where(same.count().eq(same.size(), axis=0))
+            arms[str(arm)] = cells.to_xarray()
+        return arms
+
+    @cached_property
+    def measured(self) -> dict[str, xr.Dataset]:
+        """The numbers of each arm by all rows."""
+        return self.measures(self.rows)
+
+    def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
+        """What decides the claim, by these rows, with an arm in the method's place."""
+        arms = self.measured if rows is self.rows else self.measures(rows)
+        sample = reading.sample(
+            self.condition, arms, self.units, self.main, {self.main: arm or self.main}
+        )
+        return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
+
+    @cached_property
+    def whole(self) -> Sample:
+        """What decides the claim."""
+        return self.sample(self.rows)
+
+    def again(self, rows: pd.DataFrame) -> Interval:
+        """The interval of the claim's number, by other rows. Raises: ClaimError."""
+        return interval(self.sample(rows), self.h.folds)
+
+    def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows at the levels that every column of the claim names."""
+        for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
+            at = (rows[dim].astype(str) == level).to_numpy()
+            if not at.any() and rows[dim].dtype.kind in "iuf":
+                at = np.isclose(rows[dim].to_numpy(float), float(level), atol=0)
+            rows = rows[at]
+        return rows
+
+    @cached_property
+    def levels(self) -> pd.DataFrame:
+        """The rows of the arms that are compared, at the levels that the claim names."""
+        return self.at_levels(self.rows[self.rows["arm"].isin(self.compared)])
+
+    @cached_property
+    def by_unit(self) -> pd.DataFrame:
+        """A row for each unit of the only kind, in the order of the table: `adds`, what it adds to
+        the number, and the columns that are the same in all its rows and do not restate this."""
+        rows, (unit, *_) = self.levels, self.units
+        label = rows[unit].astype(str)
+        label = (rows["arm"] + "/" + label) if self.unpaired else label
+        by_unit = rows.drop(columns=[unit, "arm"]).groupby(label, sort=False)
+        first, known = by_unit.first(), by_unit.nunique(dropna=False).max() <= 1
+        adds = pd.Series(interval(self.whole).points, np.unique(self.whole.units[unit]))
+        taken = (*self.numbers, *self.results)
+        names = [c for c in map(str, first) if known[c] and c not in taken]
+        table = first.loc[first.index.isin(adds.index)][names].assign(adds=adds)
+        return table[[c for c in names if not restates(table[c], table["adds"])] + ["adds"]]
+
+    def others(self, rows: pd.DataFrame) -> list[str]:
+        """The columns that the claim does not read, and that are not all one value."""
+        taken = {"arm", *self.units, *self.dims, *self.numbers, *self.fixed, *self.results}
+        return [str(c) for c in rows if c not in taken and rows[c].nunique(dropna=False) > 1]
+
+    def has_own_units(self, rows: pd.DataFrame) -> bool:
+        """Whether most units are in one arm only."""
+        shared = rows.groupby(self.units[0])["arm"].nunique() > 1
+        return self.unpaired or bool(shared.mean() < 0.5)
+
+    @cached_property
+    def sign(self) -> int:
+        """Whether the number grows with the arm that is judged (1), or falls (-1)."""
+        statistic, _ = compiled(self.whole.formula)
+        means = np.nanmean(self.whole.cells, 0)
+        k = [c.arm or self.main for c in self.condition.columns].index(self.main)
+        more = means.copy()
+        more[k] += 1e-3 * max(1.0, abs(means[k]))
+        return 1 if statistic(more[None])[0] >= statistic(means[None])[0] else -1

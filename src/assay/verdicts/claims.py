@@ -1,0 +1,219 @@
+"""Claims: a sentence, the condition under which it is true, and what it should be false of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from assay.errors import ClaimError, nearest
+from assay.verdicts import reading, rule
+from assay.verdicts.conditions import Condition, parse
+
+Names = str | Sequence[str]
+REPEATS = ("run", "draw")
+"""Dimensions of what is trained or drawn: averaged over where they are no units."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about numbers.
+
+    Attributes:
+        text: the sentence.
+        holds: the condition under which it is true.
+        about: the arm that is judged, in whose place controls are put. It may be left out where
+            the outcome is the same whichever of the condition's arms it is.
+        controls: arms of which it should be false, by name, or each with what it would explain.
+        noise: controls that are independent draws of one distribution.
+        because: where the threshold comes from.
+        found: arms with an effect of known size, of which it should be true.
+        missed: arms that show that a claim of no effect could be found to be false.
+        unit: one or two kinds of things over which it generalises; left out, the only dimension.
+        fixed: dimensions that are averaged over, and over which it does not generalise.
+        bounds: the least and greatest number that a unit can have, which makes limits exact.
+        given: conditions of the arm that is judged that have to hold first.
+        folds: the kind of unit that is a fold of a cross-validation.
+    """
+
+    text: str
+    holds: str
+    about: str = ""
+    controls: Mapping[str, str] | Names = ()
+    noise: Names = ()
+    because: str = ""
+    found: Names = ()
+    missed: Names = ()
+    unit: Names = ()
+    fixed: Names = ()
+    bounds: tuple[float, float] | None = None
+    given: Names = ()
+    level: float = rule.LEVEL
+    folds: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("controls", "noise", "found", "missed", "unit", "fixed", "given"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping):
+                object.__setattr__(self, name, (value,) if isinstance(value, str) else (*value,))
+        if not 0 < self.level < 1 or (self.bounds and not self.bounds[0] < self.bounds[1]):
+            raise ClaimError("claim", "a level is between 0 and 1, and bounds are in order")
+
+    @property
+    def why(self) -> dict[str, str]:
+        """Each control with what it would explain."""
+        named = self.controls
+        return dict(named) if isinstance(named, Mapping) else dict.fromkeys(named, "")
+
+
+def hypothesis(
+    claim: Claim, condition: Condition, controls: Sequence[rule.Control], main: str = ""
+) -> rule.Hypothesis:
+    """What the rule is asked. Raises: ClaimError: the condition has no range."""
+    if math.isinf(condition.low) and math.isinf(condition.high):
+        raise ClaimError("no-range", f"`{condition.text}` compares nothing; add a threshold")
+    return rule.Hypothesis(
+        condition.low,
+        condition.high,
+        main or claim.about or next(iter(condition.arms), "main"),
+        controls=tuple(controls),
+        found=tuple(claim.found),
+        missed=tuple(claim.missed),
+        level=claim.level,
+        fewest=rule.FEWEST - (claim.unit == (claim.folds,)),
+        folds=claim.folds,
+    )
+
+
+def bounded(sample: rule.Sample, bounds: tuple[float, float] | None) -> rule.Sample:
+    """A sample whose units lie between declared bounds. Raises: ClaimError: one does not."""
+    if bounds is None:
+        return sample
+    with np.errstate(all="ignore"):
+        each = rule.compiled(sample.formula)[0](sample.cells)
+    slack = 1e-9 * (bounds[1] - bounds[0])
+    for x in each[(each < bounds[0] - slack) | (each > bounds[1] + slack)]:
+        raise ClaimError("out-of-bounds", f"a unit has {x:g}, not {bounds[0]:g} to {bounds[1]:g}")
+    return replace(sample, bounds=bounds, exact=True)
+
+
+def one_outcome(mains: Sequence[str], judge: Callable[[str], rule.Verdict]) -> rule.Verdict:
+    """The verdict with any of several arms in the method's place. Raises: ClaimError: it depends
+    on which."""
+    found = {main: judge(main) for main in mains}
+    if len({v.outcome for v in found.values()}) > 1:
+        each = ", ".join(f"{main} {v.outcome}" for main, v in found.items())
+        raise ClaimError("about", f"say which arm the claim is about: {each}")
+    return found[mains[0]]
+
+
+def judge_arrays(
+    claim: Claim,
+    arms: Mapping[str, xr.Dataset],
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> rule.Verdict:
+    """Judge a claim about the measures of arms.
+
+    A control with a dimension `draw` that is no unit has an arm for each draw. One whose numbers
+    are the claim's own cannot test it, and leaves a claim that would hold undecided (no-test).
+
+    Args:
+        arms: measures by arm, with units and levels as dimensions.
+        functions: functions that the condition names.
+
+    Raises:
+        ClaimError: the claim cannot be read, or the arms do not have what it names.
+    """
+    condition = parse(claim.holds, functions)
+    given = [parse(text, functions) for text in claim.given]
+    mains = _mains(claim, condition, arms)
+    units = tuple(claim.unit) or _only_dimension(condition, arms, mains[0])
+    claim = replace(claim, unit=units)
+    controls, arms = _drawn(claim, arms)
+    arms = {name: _averaged(x, claim) for name, x in arms.items()}
+
+    def judged(main: str) -> rule.Verdict:
+        def read(arm: str) -> rule.Sample:
+            return bounded(reading.sample(condition, arms, units, main, {main: arm}), claim.bounds)
+
+        named = [*(a for c in controls for a in c.arms), *claim.found, *claim.missed]
+        samples = {arm: read(arm) for arm in (main, *named)}
+        own = samples[main].cells
+        idle = [c for c in controls if any(_equal(samples[a].cells, own) for a in c.arms)]
+        h = hypothesis(claim, condition, [c for c in controls if c not in idle], main)
+        verdict = rule.judge(h, samples, _unmet(claim, given, arms, main))
+        if idle and verdict.outcome == "holds":
+            return replace(verdict, outcome="undecided", reason="no-test", about=idle[0].name)
+        return verdict
+
+    return one_outcome(mains if controls or claim.found or claim.missed else mains[:1], judged)
+
+
+def _mains(claim: Claim, condition: Condition, arms: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
+    """The arms that may be the one that is judged. Raises: ClaimError."""
+    others = [*claim.why, *claim.found, *claim.missed]
+    for arm in (*others, *claim.noise, *condition.arms, *([claim.about] if claim.about else [])):
+        if arm not in arms:
+            raise ClaimError("unknown-arm", f"no arm {arm}; {nearest(arm, arms)}")
+    for arm in (a for a in claim.why if a in condition.arms or a == claim.about):
+        raise ClaimError("no-test", f"{arm} is part of the condition, and cannot be its control")
+    mains = (claim.about,) if claim.about else condition.arms
+    mains = mains or tuple(arm for arm in arms if arm not in others)
+    if not condition.arms and len(mains) != 1:
+        raise ClaimError("about", f"say which arm the claim is about: {', '.join(mains)}")
+    return mains
+
+
+def _only_dimension(
+    condition: Condition, arms: Mapping[str, xr.Dataset], main: str
+) -> tuple[str, ...]:
+    named, dims = {*condition.over}, list[str]()
+    for arm, name, levels in condition.columns:
+        data = arms[arm or main]
+        dims += [str(d) for d in data.get(name, data).dims if d not in named | {*dict(levels)}]
+    units = tuple(dict.fromkeys(dims))
+    if len(units) != 1:
+        raise ClaimError("unit", f"say what the units are: {', '.join(units) or 'nothing varies'}")
+    return units
+
+
+def _drawn(
+    claim: Claim, arms: Mapping[str, xr.Dataset]
+) -> tuple[list[rule.Control], dict[str, xr.Dataset]]:
+    """The controls, with an arm for each draw."""
+    controls, every = list[rule.Control](), dict(arms)
+    for name in claim.why:
+        names = [name]
+        if "draw" in arms[name].dims and "draw" not in claim.unit:
+            labels = arms[name].get_index("draw")
+            names = [f"{name} {label}" for label in labels]
+            every |= {n: arms[name].isel(draw=k) for k, n in enumerate(names)}
+        controls.append(rule.Control(name, tuple(names), name in claim.noise))
+    return controls, every
+
+
+def _averaged(data: xr.Dataset, claim: Claim) -> xr.Dataset:
+    """An arm's measures over units and levels alone."""
+    over = [d for d in (*claim.fixed, *REPEATS) if d in data.dims and d not in claim.unit]
+    return data.mean(over, skipna=False) if over else data
+
+
+def _unmet(
+    claim: Claim, given: Sequence[Condition], arms: Mapping[str, xr.Dataset], main: str
+) -> list[str]:
+    """The conditions that have to hold first, and do not."""
+    unmet = list[str]()
+    for condition in given:
+        sample = reading.sample(condition, arms, tuple(claim.unit), main)
+        low, high = rule.interval(sample, claim.folds).limits(claim.level)
+        if hypothesis(claim, condition, ()).outcome(low, high) != "holds":
+            unmet.append(condition.text)
+    return unmet
+
+
+def _equal(x: np.ndarray, y: np.ndarray) -> bool:
+    return x.shape == y.shape and np.array_equal(x, y, equal_nan=True)

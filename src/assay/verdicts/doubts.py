@@ -1,0 +1,287 @@
+"""What else could make a claim about a table hold: a list of general, published diagnostics.
+
+Each asks a claim that holds for its number again, with other units, fewer rows, or a column held
+fixed. None knows what a column means; a user says so with `fixed` and `result`. Those of units
+that speak for fewer than they are stand in `dependence`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from assay.errors import AssayError
+from assay.notes import Note
+from assay.verdicts.columns import FEW, as_numbers, is_name, plain, restates, steps
+from assay.verdicts.dependence import copies, doubtful, f_test, groups, missing, open_by, order
+from assay.verdicts.rule import FEWEST, LEVEL, Interval, Verdict, interval
+
+if TYPE_CHECKING:
+    from assay.verdicts.case import Case
+
+CHANCE = 0.01
+"""The p-value below which arms differ in a column, shared among all that are looked at."""
+SOME = 0.1
+"""The least share of units that is more than an exception."""
+MOST = 0.5
+"""The least share of units at which two arms are one."""
+HEAP = 0.25
+"""The least share of an arm's rows that is a heap."""
+KINDS = 6
+"""A column of at most so many values tells kinds of units apart; of others, the halves are two."""
+
+Part = tuple[str, str, str, pd.Series]
+"""A column, = or ≠, a value of it, and which rows these are."""
+
+
+def choice(case: Case) -> Note | None:
+    """The arm, or the level that the claim names, is the best of several that are hardly worse.
+
+    Formula: the interval at the level 1 - α/k, of k candidates.
+    Source: Dunn 1961 (Bonferroni); Benjamini and Yekutieli 2005 (selected parameters).
+    """
+    h, ours = case.h, interval(case.whole, case.h.folds)
+    if np.isfinite(h.low) == np.isfinite(h.high):
+        return None
+    sign = 1 if np.isfinite(h.low) else -1
+    for what, rivals in _rivals(case):
+        numbers = sign * np.array([i.estimate for i in rivals])
+        low, high = ours.limits(max(h.level, 1 - (1 - LEVEL) / (1 + len(numbers))))
+        near = numbers[numbers > min(sign * low, sign * high)]
+        if len(near) < 2 or (near > sign * ours.estimate).any():
+            continue
+        if note := open_by(case, "choice", (low, high), what=what, n=1 + len(numbers)):
+            return note
+    return None
+
+
+def _rivals(case: Case) -> Iterator[tuple[str, list[Interval]]]:
+    """The claim's number of each arm that it does not name, and at each other level."""
+    rows, others = case.rows, (arm for arm in case.arms if arm not in case.named)
+    yield "arms", [i for arm in others for i in _intervals(case, rows, arm)]
+    pairs = {pair for c in case.condition.columns for pair in c.levels}
+    for dim, level in sorted(pairs, key=str):
+        if len([d for d, _ in pairs if d == dim]) == 1:
+            others = [x for x in rows[dim].dropna().unique() if str(x) != str(level)]
+            there = (rows[rows[dim] == x].assign(**{dim: level}) for x in others)
+            yield f"levels of {dim}", [i for of in there for i in _intervals(case, of)]
+
+
+def _intervals(case: Case, rows: pd.DataFrame, arm: str = "") -> list[Interval]:
+    """The interval of the claim's number by other rows or of another arm, if there is one."""
+    try:
+        return [interval(case.sample(rows, arm), case.h.folds)]
+    except AssayError:
+        return []
+
+
+def _open_by_rows(case: Case, code: str, rows: pd.DataFrame, **data: object) -> Note | None:
+    """A note with the interval by other rows, if there is one and the claim does not hold by it."""
+    return doubtful(open_by(case, code, i, **data) for i in _intervals(case, rows))
+
+
+def imbalance(case: Case) -> Note | None:
+    """A column, or two, of which the arms have other shares, or that both sides of a correlation
+    follow. Of arms with the same units only names count: a number that an arm changes is mostly
+    another result of it.
+
+    Formula: the claim's number, less what the column explains by least squares next to the arm.
+    Source: Greenland 1989 (change in estimate); Yule 1897 (partial correlation).
+    """
+    shape = len(case.compared), len(case.numbers)
+    related = shape == (1, 2) and case.whole.ends == (-1, 1)
+    if len(case.units) > 1 or case.dims or not (related or shape == (2, 1)):
+        return None
+    rows = case.levels.drop_duplicates(["arm", case.units[0]]).dropna(subset=[*case.numbers])
+    numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.main).to_numpy(float)
+    sides = numbers.to_numpy().T if related else [arm]
+    cut = {name: steps(rows[name]) for name in _covariates(case, rows)}
+    sets = [*((name,) for name in cut), *itertools.combinations(cut, 2)]
+    for names in sets:
+        of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
+        if 0 < of.max() <= len(of) / 4 and max(f_test(x, of) for x in sides) < CHANCE / len(sets):
+            x = np.column_stack([arm, np.eye(of.max() + 1)[of]])
+            explained = x[:, 1:] @ np.linalg.lstsq(x, numbers, rcond=None)[0][1:]
+            held = rows.assign(**(numbers - explained + explained.mean(0)))
+            if note := _open_by_rows(case, "imbalance", held, column=" and ".join(names)):
+                return note
+    return None
+
+
+def _covariates(case: Case, rows: pd.DataFrame) -> list[str]:
+    """The columns of units: those that fix no number, and with units in several arms only a few
+    names, some of them in each arm."""
+    own, found = case.has_own_units(case.levels), list[str]()
+    for name in case.others(rows):
+        x = rows[name]
+        arms = [set(plain(of)) for _, of in x.groupby(rows["arm"])]
+        named = is_name(x) and x.dtype != bool and x.nunique() <= FEW
+        shared = named and bool(set.intersection(*arms)) and max(map(len, arms)) > 1
+        if (own or shared) and not any(restates(x, rows[number]) for number in case.numbers):
+            found.append(name)
+    return found
+
+
+def drift(case: Case) -> Note | None:
+    """Arms were measured one after another, and the number follows the time within each: a date,
+    or a counter of all rows.
+
+    Formula: the claim's number, less what the time explains by least squares next to the arm.
+    Source: Box, Hunter and Hunter 1978.
+    """
+    if len(case.numbers) > 1 or len(case.compared) != 2 or case.whole.ends:
+        return None
+    (number,), rows = case.numbers, case.levels.dropna(subset=[*case.numbers])
+    times = _times(case, rows)
+    for name, at in times.items():
+        both = pd.DataFrame({"at": at, "y": rows[number]})
+        means = both.groupby(rows["arm"]).transform("mean")
+        off, apart = both - means, means["at"].max() - means["at"].min()
+        if not apart >= off["at"].std(ddof=0) > 0:
+            continue
+        line = stats.linregress(off["at"], off["y"])
+        if line.pvalue < CHANCE / len(times):
+            held = rows.assign(**{number: rows[number] - line.slope * (at - at.mean())})
+            if note := _open_by_rows(case, "drift", held, column=name):
+                return note
+    return None
+
+
+def _times(case: Case, rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """The columns that are dates, or count all rows."""
+    numbers = {name: as_numbers(rows[name]) for name in case.others(rows)}
+    known = {name: x for name, x in numbers.items() if x is not None}
+    counts = {name for name, x in known.items() if x.is_unique and not (x % 1).any()}
+    return {name: x for name, x in known.items() if name in counts or is_name(rows[name])}
+
+
+def invariants(case: Case) -> Note | None:
+    """A column is the same at each unit in all other arms, and not in the one that is judged: no
+    control shares it. It doubts where it varies within that arm; one value there is a setting,
+    which may be what the arm is.
+
+    Source: Lipsitch, Tchetgen Tchetgen and Cohen 2010 (negative controls).
+    """
+    others = case.named[1:] if len(case.named) > 2 else [a for a in case.arms if a != case.main]
+    rows = case.at_levels(case.rows[case.rows["arm"].isin([case.main, *others])])
+    if len(others) < 2 or case.has_own_units(rows):
+        return None
+    cells = rows.groupby([*case.units, *case.dims, "arm"], dropna=False)
+    notes = list[Note]()
+    for name in case.others(rows):
+        wide = cells[name].first().unstack("arm").map(_shown)
+        main, usual, *rest = (wide[arm] for arm in (case.main, *others))
+        unlike = main != usual
+        if unlike.mean() >= SOME and all((x == usual).all() for x in rest):
+            pair = {"value": main[unlike].iloc[0], "usual": usual[unlike].iloc[0]}
+            code = "invariants" if main.nunique() > 1 else "setting"
+            notes.append(Note(code, {"column": name, "arm": case.main, **pair}))
+    return doubtful(notes)
+
+
+def _shown(x: object) -> str:
+    return f"{x:.9g}" if isinstance(x, float) else str(x)
+
+
+def twins(case: Case) -> Note | None:
+    """Two arms have the same numbers at most units: a control those of what it is compared with,
+    or an arm of the claim those of one that has no part in it.
+
+    Source: Simonsohn 2013 (identical numbers in raw data).
+    """
+    cells = case.at_levels(case.rows).groupby([*case.units, *case.dims, "arm"], dropna=False)
+    wide = [cells[name].mean().unstack("arm") for name in case.numbers]
+    controls = [arm for control in case.h.controls for arm in control.arms]
+    others = [arm for arm in case.arms if arm not in case.named]
+    pairs = [*itertools.product(controls, case.compared[1:])]
+    for a, b in (*pairs, *itertools.product(case.compared, others)):
+        if all(a in w and b in w and w[a].nunique() >= len(w) / 2 for w in wide):
+            same = [np.isclose(w[a], w[b], 1e-5, 1e-5 * w[b].std()) for w in wide]
+            if (share := float(np.logical_and.reduce(same).mean())) >= MOST:
+                return Note("twins", {"one": a, "other": b, "share": share})
+    return None
+
+
+def mixture(case: Case) -> Note | None:
+    """The claim is clearly false of a kind of units, of a level that it takes something over, or
+    of all other levels.
+
+    Formula: the interval of each part at the level 1 - α/k, of k parts.
+    Source: Gail and Simon 1985 (qualitative interactions); Dunn 1961 (Bonferroni).
+    """
+    parts = [*_kinds(case), *_levels(case)]
+    for column, sign, value, there in parts:
+        for i in _intervals(case, case.rows[there]):
+            level = 1 - (1 - case.h.level) / len(parts)
+            low, high = (i.estimate, i.estimate) if i.ties else i.limits(level)
+            if case.h.outcome(low, high) == "fails":
+                part = {"column": column, "sign": sign, "value": value}
+                return Note("mixture", {**part, "low": float(low), "high": float(high)})
+    return None
+
+
+def _kinds(case: Case) -> Iterator[Part]:
+    """The kinds of units that each column tells apart, and the halves of a number."""
+    units = case.by_unit.drop(columns="adds") if len(case.units) == 1 else pd.DataFrame()
+    for name, x in units.items():
+        if x.nunique() > KINDS and (at := as_numbers(x)) is not None:
+            x = pd.Series(np.where(at <= at.median(), "low", "high"), x.index)
+        if 2 <= x.nunique() <= KINDS:
+            of = case.rows[case.units[0]].astype(str).map(x.astype(str))
+            for kind, n in x.astype(str).value_counts().items():
+                if n >= max(FEWEST, SOME * len(x)):
+                    yield str(name), "=", str(kind), of == kind
+
+
+def _levels(case: Case) -> Iterator[Part]:
+    """Each level that the claim takes something over, and all others."""
+    for dim in case.condition.over:
+        levels = case.rows[dim].dropna().unique()
+        for x in levels if 2 <= len(levels) <= KINDS else ():
+            there = case.rows[dim] == x
+            yield from ((dim, "=", str(x), there), (dim, "≠", str(x), ~there))
+
+
+def heaps(case: Case) -> Note | None:
+    """Many rows of one arm have one value, which hardly any of another has, such as the mark of a
+    failure or a limit: the number without these units.
+
+    Source: Heitjan and Rubin 1991 (coarse data, heaping).
+    """
+    rows, unit_of = case.levels, case.rows.set_index([*case.units]).index
+    for name in (*case.numbers, *case.others(rows)) if len(case.compared) > 1 else ():
+        x = pd.Series(plain(rows[name]), rows.index)
+        shares = x.groupby(rows["arm"]).value_counts(normalize=True).unstack(fill_value=0.0)
+        for arm in case.compared if shares.shape[1] > 2 else ():
+            value = shares.loc[arm].idxmax()
+            share, elsewhere = float(shares.loc[arm, value]), shares[value].drop(arm).max()
+            if HEAP <= share < 1 and elsewhere <= SOME / 2:
+                gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
+                data = {"column": name, "value": value[:30], "share": share, "arm": arm}
+                if note := _open_by_rows(case, "heaps", case.rows[~unit_of.isin(gone)], **data):
+                    return note
+    return None
+
+
+DOUBTS: tuple[Callable[[Case], Note | None], ...] = (
+    *(groups, copies, order, missing, choice, imbalance, drift),
+    *(invariants, twins, mixture, heaps),
+)
+"""Each finds one note at most; the first that doubts is the reason of an open verdict."""
+
+
+def doubts(case: Case, verdict: Verdict) -> tuple[Note, ...]:
+    """What speaks against a verdict that holds."""
+    if verdict.outcome != "holds" or min(verdict.n.values()) < FEWEST:
+        return ()
+    return tuple(note for look in DOUBTS if (note := look(case)))
+
+
+def decisive(notes: Sequence[Note]) -> Note | None:
+    """The note that leaves a claim open, if one does."""
+    return next((note for note in notes if note.doubt), None)

@@ -1,0 +1,726 @@
+"""The rule: numbers of a method and its controls in, a verdict out.
+
+NumPy and SciPy only. This very file travels in every result, so that anyone can judge again.
+Read it in order: what a claim's number is made of (`Sample`), its interval (`interval`), the lead
+over a control (`less`), what becomes of a control (`test_control`), the verdict (`judge`), and what
+would decide an open one (`price`).
+
+A claim says that a number lies in a range, for units of one kind or of two crossed kinds, such as
+seeds and documents. Its interval is Student's t with the jackknife's variance, joined with the same
+corrected for skew; where half of the units tie it is exact between declared bounds, or there is
+none. A claim whose interval lies in the range may hold; outside it fails. One that may hold is
+*unspecific* if it is also true of a control, and *undecided* unless every control is beaten.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from scipy import optimize, special
+
+FEWEST = 6
+"""Units of each kind that a verdict needs: five of five alike still has p = 1/32."""
+LEVEL = 0.95
+POWER = 0.8
+DRAWS = 20
+"""Independent draws of a noise family that are tried; as many again if one satisfies the claim."""
+MOST = 1_000_000
+"""More units than anyone measures."""
+NOWHERE = (math.nan, math.nan)
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Means of the terms, [draw, term] → [draw]."""
+Outcome = Literal["holds", "fails", "unspecific", "undecided"]
+
+
+# ---- what a number is made of --------------------------------------------------------------------
+
+SIGNS: dict[type, Callable] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
+FUNCTIONS: dict[str, Callable] = {
+    "abs": np.abs,
+    "log": np.log,
+    "exp": np.exp,
+    "sqrt": np.sqrt,
+    "min": np.minimum,
+    "max": np.maximum,
+}
+
+
+def evaluate(node: ast.expr, means: np.ndarray) -> np.ndarray:
+    """Compute a formula of means, [draw, term] → [draw]: x0 is the mean of the first term."""
+    match node:
+        case ast.Constant(value=int() | float() as x):
+            return np.full(len(means), float(x))
+        case ast.Name(id=name) if re.fullmatch(r"x\d+", name):
+            return means[:, int(name[1:])]
+        case ast.BinOp(left=a, op=op, right=b) if type(op) in SIGNS:
+            return SIGNS[type(op)](evaluate(a, means), evaluate(b, means))
+        case ast.UnaryOp(op=op, operand=a) if type(op) in SIGNS:
+            return SIGNS[type(op)](evaluate(a, means))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
+            return FUNCTIONS[name](*(evaluate(a, means) for a in args))
+    raise ValueError(f"{ast.unparse(node)} is not part of a formula")
+
+
+@lru_cache(maxsize=512)
+def compiled(formula: str) -> tuple[Statistic, tuple[str, ...]]:
+    """A formula as a function of means, and the formulas that it divides by."""
+    tree = ast.parse(formula, mode="eval").body
+    nodes = (n for n in ast.walk(tree) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div))
+    divisors = [n.right for n in nodes if any(isinstance(x, ast.Name) for x in ast.walk(n.right))]
+    return lambda means: evaluate(tree, means), tuple(ast.unparse(d) for d in divisors)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a claim's number is computed from, for a method or for what stands in for it.
+
+    A cell is one measurement of one unit, or of one unit of each of two kinds. A paired comparison
+    has both arms in one cell; arms with units of their own have cells of their own.
+
+    Attributes:
+        cells: [cell, term]; NaN where a term has no number.
+        units: the label of each cell's unit, kind by kind.
+        formula: the number from the means x0, x1 … of the terms.
+        bounds: the least and greatest number that one unit can have.
+        exact: whether limits are exact whenever bounds are given, and not only where units tie.
+        ends: between which numbers the statistic itself lies, such as -1 and 1 of a correlation.
+    """
+
+    cells: np.ndarray
+    units: Mapping[str, np.ndarray]
+    formula: str = "x0"
+    bounds: tuple[float, float] | None = None
+    exact: bool = False
+    ends: tuple[float, float] | None = None
+
+
+def less(method: Sample, control: Sample) -> Sample:
+    """The method less the control: paired on the units of both, independent on others."""
+    (a, k), (b, more) = method.cells.shape, control.cells.shape
+    cells = np.full((a + b, k + more), np.nan)
+    cells[:a, :k], cells[a:, k:] = method.cells, control.cells
+    units = {name: np.concatenate([x, control.units[name]]) for name, x in method.units.items()}
+    other = re.sub(r"\bx(\d+)\b", lambda term: f"x{int(term[1]) + k}", control.formula)
+    bounds = None
+    if method.bounds and control.bounds:
+        (low, high), (least, most) = method.bounds, control.bounds
+        bounds = (low - most, high - least)
+    exact = method.exact and control.exact
+    return Sample(cells, units, f"({method.formula}) - ({other})", bounds, exact)
+
+
+# ---- its interval --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, and what its limits at any level are made of.
+
+    Attributes:
+        n: units of each kind.
+        third: the third cumulant of the estimate.
+        parts: the variance that each kind of unit causes by itself.
+        points: what each unit of a single kind adds; their mean is the estimate.
+        bounds: of units whose limits are exact.
+        ties: half of the units or more have one number, and nothing bounds the others.
+        defined: the number exists whichever unit is left out, and no divisor may be 0.
+    """
+
+    estimate: float
+    n: Mapping[str, int]
+    variance: float = math.nan
+    third: float = 0.0
+    df: float = 0.0
+    parts: tuple[float, ...] = ()
+    points: np.ndarray = field(default_factory=lambda: np.empty(0))
+    bounds: tuple[float, float] | None = None
+    ends: tuple[float, float] | None = None
+    ties: bool = False
+    defined: bool = True
+
+    def limits(self, level: float = LEVEL) -> tuple[float, float]:
+        """Both limits at a level; NaN where there are none."""
+        if self.bounds:
+            return exact_limits(self.points, self.bounds, level)
+        if not self.df >= 1 or not self.defined:
+            return NOWHERE
+        t, error = float(special.stdtrit(self.df, (1 + level) / 2)), math.sqrt(self.variance)
+        if self.ends:
+            return _between(self.estimate, t * error, self.ends)
+        if min(self.n.values()) < FEWEST:
+            return self.estimate - t * error, self.estimate + t * error
+        up, down = (bent(q, self.third, self.variance) for q in (t, -t))
+        return self.estimate - error * max(t, up), self.estimate - error * min(-t, down)
+
+
+def interval(sample: Sample, folds: str = "") -> Interval:
+    """The interval of a sample's number over its units.
+
+    Formula: V = V_a for one kind of units, max(V_a + V_b - V_ab, V_a, V_b) for two; V_s by leaving
+    out one unit of kind s at a time; df = V² / Σ V_s²/df_s; folds of a cross-validation
+    V (1 + k/(k - 1)).
+    Source: Tukey 1958 (jackknife); Cameron, Gelbach and Miller 2011 (crossed units); Satterthwaite
+    1946 (df); Nadeau and Bengio 2003 (folds).
+    """
+    if 0 < (known := np.isfinite(sample.cells).any(1)).sum() < len(known):
+        units = {u: x[known] for u, x in sample.units.items()}
+        sample = replace(sample, cells=sample.cells[known], units=units)
+    codes = [np.unique(labels, return_inverse=True)[1] for labels in sample.units.values()]
+    n = {u: int(c.max(initial=-1)) + 1 for u, c in zip(sample.units, codes, strict=True)}
+    ways = [_leave_out(sample, code) for code in codes]
+    estimate = ways[0].estimate
+    if min(n.values()) < 2 or not math.isfinite(estimate):
+        return Interval(estimate, n, defined=math.isfinite(estimate))
+    by = [1 + k / (k - 1) if name == folds else 1.0 for name, k in n.items()]
+    parts = [way.variance * times for way, times in zip(ways, by, strict=True)]
+    third = sum(way.third * times**1.5 for way, times in zip(ways, by, strict=True))
+    variance = parts[0]
+    if len(codes) == 2:
+        cells = np.unique(np.stack(codes), axis=1, return_inverse=True)[1].ravel()
+        ways.append(_leave_out(sample, cells))
+        variance = max(sum(parts) - ways[2].variance, *parts)
+    spread = sum(p**2 / way.df for p, way in zip(parts, ways, strict=False) if way.df > 0)
+    df = variance**2 / spread if spread > 0 else min(way.df for way in ways)
+    tied, bounds, points = _ties(sample, ways, variance, n)
+    return Interval(
+        *(estimate, n, variance, third, df, tuple(parts), points, bounds, sample.ends),
+        ties=tied and not bounds,
+        defined=all(way.defined for way in ways) and _divides(sample),
+    )
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What leaving out each unit of one kind shows of an estimate.
+
+    Attributes:
+        strata: units that are in the same terms, such as those of one of two independent arms.
+    """
+
+    estimate: float
+    variance: float
+    third: float
+    df: float
+    points: np.ndarray
+    strata: list[np.ndarray]
+    defined: bool
+
+
+@np.errstate(all="ignore")
+def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
+    """The delete-one jackknife over the units that `codes` numbers. Two arms with units of their
+    own are two strata, which makes this Welch's interval."""
+    counts, estimate, left = _left_out(sample, codes)
+    n = len(left)
+    _, of = np.unique(counts > 0, axis=0, return_inverse=True)
+    strata = [np.flatnonzero(of.ravel() == k) for k in range(of.max(initial=-1) + 1)]
+    if any(len(s) < 2 for s in strata):
+        strata = [np.arange(n)]
+    weights, points = counts.sum(1), np.empty(n)
+    variance = third = spread = 0.0
+    for s in strata:
+        off, share = left[s] - left[s][0], (len(s) - 1) / len(s)
+        off = off.mean() - off  # of equal numbers exactly 0
+        part = share * float(np.sum(off**2))
+        variance, third = variance + part, third + share**1.5 * float(np.sum(off**3))
+        spread += part**2 / max(_worth(weights[s]) - 1, 1e-9)
+        points[s] = estimate + (len(s) - 1) * off
+    df = variance**2 / spread if spread > 0 else min(map(len, strata)) - 1.0
+    return _Left(estimate, variance, third, df, points, strata, bool(np.isfinite(left).all()))
+
+
+def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """How often each unit is in each term, the estimate, and that without each unit."""
+    x, n = sample.cells, int(codes.max(initial=-1)) + 1
+    known = np.isfinite(x)
+    zero = np.array(
+        [col[there][0] if there.any() else 0.0 for col, there in zip(x.T, known.T, strict=True)]
+    )
+    sums, counts = np.zeros((2, n, x.shape[1]))
+    np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
+    np.add.at(counts, codes, known)
+    statistic, _ = compiled(sample.formula)
+    whole = zero + sums.sum(0) / counts.sum(0)
+    left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
+    return counts, float(statistic(whole[None])[0]), left
+
+
+def _worth(weights: np.ndarray) -> float:
+    """How many units of equal size these are worth: (Σw²)² / Σw⁴."""
+    return float((weights**2).sum() ** 2 / (weights**4).sum())
+
+
+def _ties(
+    sample: Sample, ways: Sequence[_Left], variance: float, n: Mapping[str, int]
+) -> tuple[bool, tuple[float, float] | None, np.ndarray]:
+    """Whether units tie, the bounds between which limits are exact, and the units' numbers. What
+    units add to a number between ends may be alike, as each is a hit or a miss to an F1."""
+    first, single = ways[0], len(n) == 1
+    alike = single and not sample.ends and any(_half_alike(first.points[s]) for s in first.strata)
+    tied = variance == 0 or alike
+    simple = single and len(first.strata) == 1
+    bounds = sample.bounds if (tied or sample.exact) and (simple or variance == 0) else None
+    if bounds and not single:  # as many cells of one number as share no unit
+        return tied, bounds, np.full(min(n.values()), first.estimate)
+    return tied, bounds, first.points
+
+
+def _half_alike(points: np.ndarray) -> bool:
+    """Whether half of these or more are one and the same number, to twelve digits."""
+    size = np.abs(points).max(initial=0.0) or 1.0
+    return 2 * np.unique(np.round(points / size, 12), return_counts=True)[1].max() >= len(points)
+
+
+def _divides(sample: Sample) -> bool:
+    """Whether the 98% interval of everything that is divided by lies on one side of 0."""
+    for divisor in compiled(sample.formula)[1]:
+        low, high = interval(replace(sample, formula=divisor, bounds=None, ends=None)).limits(0.98)
+        if low <= 0 <= high:
+            return False
+    return True
+
+
+def bent(q: float, third: float, variance: float) -> float:
+    """A quantile of Student's t bent by the skew of the estimate, at most to twice as far.
+
+    Formula: (3/c)(∛(1 + c(q - c/6)) - 1) with c = third / variance^1.5. Source: Hall 1992.
+    """
+    c = third / variance**1.5 if variance > 0 else 0.0
+    if abs(c) < 1e-6 or not math.isfinite(c):
+        return q
+    moved = 3 / c * (float(np.cbrt(max(1 + c * (q - c / 6), 0.0))) - 1)
+    return max(-2 * abs(q), min(2 * abs(q), moved))
+
+
+def _between(x: float, half: float, ends: tuple[float, float]) -> tuple[float, float]:
+    """Limits of a number between two ends, on the scale of the logit, or of Fisher's z."""
+    least, most = ends
+    if not least < x < most:
+        return NOWHERE
+    at, slope = math.log((x - least) / (most - x)), (most - least) / ((x - least) * (most - x))
+    low, high = (float(special.expit(at + sign * half * slope)) for sign in (-1, 1))
+    return least + (most - least) * low, least + (most - least) * high
+
+
+def exact_limits(
+    points: np.ndarray, bounds: tuple[float, float], level: float
+) -> tuple[float, float]:
+    """The exact interval of a mean of units between two bounds: each limit is a quantile of their
+    mean with one more unit at that bound, under weights from the flat Dirichlet distribution.
+
+    Source: Gaffke 2005; of units on their bounds alone it is Clopper and Pearson's of 1934.
+    """
+    x = points[np.isfinite(points)]
+    tail, mean = (1 - level) / 2, float(x.mean())
+    low = dirichlet_quantile(np.append(x, bounds[0]), tail)
+    high = dirichlet_quantile(np.append(x, bounds[1]), 1 - tail)
+    return min(low, mean), max(high, mean)
+
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
+_ANGLES = (_NODES + 1) * math.pi / 4
+"""Where Imhof's integral over t = tan(angle) is evaluated."""
+
+
+def dirichlet_quantile(x: np.ndarray, q: float) -> float:
+    """The number below which Σ w x lies with chance q, for w from the flat Dirichlet distribution.
+
+    Formula: Σ w x < c where Σ E (x - c) < 0 for standard exponential E, whose law is
+    P = 1/2 - 1/π ∫ sin(Σ arctan(t d)) / (t Π √(1 + t² d²)) dt with d = x - c. Source: Imhof 1961.
+    """
+    values, times = np.unique(np.round(x, 14), return_counts=True)
+    if len(values) == 1:
+        return float(values[0])
+    low, high = float(values[0]), float(values[-1])
+    if len(values) == 2:
+        return low + (high - low) * float(special.betaincinv(times[1], times[0], q))
+    t, jacobian = np.tan(_ANGLES), 1 / np.cos(_ANGLES) ** 2
+
+    def chance(c: float) -> float:
+        d = np.outer(t, (values - c) / (high - low))
+        size = np.exp(-0.5 * (np.log1p(d**2) @ times))
+        area = np.sin(np.arctan(d) @ times) / t * size * jacobian
+        return 0.5 - float(area @ _WEIGHTS) / 4 - q
+
+    edge = 1e-9 * (high - low)
+    if chance(high - edge) < 0:
+        return high
+    if chance(low + edge) > 0:
+        return low
+    return float(optimize.brentq(chance, low + edge, high - edge, xtol=1e-12))
+
+
+# ---- the claim -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Control:
+    """What stands in for the method, in one arm or in several.
+
+    Attributes:
+        noise: its arms are independent draws of one distribution, judged by how many satisfy the
+            claim; otherwise each is a rival that has to be beaten.
+    """
+
+    name: str
+    arms: tuple[str, ...]
+    noise: bool = False
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """The range in which a number has to lie, and the arms for and against it.
+
+    Attributes:
+        of: the arm that is judged.
+        controls: of these the claim should be false.
+        found: arms with an effect of known size, of which the claim should be true.
+        missed: arms that show that a claim of no effect could be found to be false.
+        empty: the number that means no effect.
+        folds: the kind of unit that is a fold of a cross-validation.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    of: str = "main"
+    controls: tuple[Control, ...] = ()
+    found: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    empty: float = 0.0
+    level: float = LEVEL
+    fewest: int = FEWEST
+    folds: str = ""
+
+    @property
+    def is_null(self) -> bool:
+        """Whether the claim is true where there is no effect at all."""
+        return self.low < self.empty < self.high
+
+    def outcome(self, low: float, high: float) -> Outcome:
+        """What an interval with these limits says."""
+        if self.low <= low and high <= self.high:
+            return "holds"
+        return "fails" if high < self.low or low > self.high else "undecided"
+
+    def depth(self, x: float) -> float:
+        """How far inside the range a number lies; negative outside it, least where it is NaN."""
+        return min(x - self.low, self.high - x) if math.isfinite(x) else -math.inf
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What became of a control.
+
+    Attributes:
+        outcome: beaten; satisfies, as the claim is true of it; or open.
+        arm: the strongest of its arms, which the numbers are about.
+        lead: how far the method is ahead of that arm, and the limits of that.
+        satisfied: how many of its arms have an estimate in the range, of `draws`.
+    """
+
+    outcome: Literal["beaten", "satisfies", "open"]
+    arm: str
+    estimate: float
+    low: float
+    high: float
+    lead: tuple[float, float, float]
+    satisfied: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a claim.
+
+    Attributes:
+        reason: why it is not decided by its interval alone, a code: few-units, undefined, gate,
+            ties, straddles, planted, control, blind, or the code of a doubt; empty otherwise.
+        about: what the reason names, such as a control.
+        n: units of each kind.
+        strongest: the control that comes nearest to satisfying the claim.
+        price: the kind of unit and how many would decide it; more than `MOST` never would.
+        detectable: the nearest true number that four in five such experiments would find.
+        thresholds: where a control stands in the way, between which thresholds it would hold.
+    """
+
+    outcome: Outcome
+    reason: str
+    about: str
+    estimate: float
+    low: float
+    high: float
+    n: Mapping[str, int]
+    controls: Mapping[str, Tested] = field(default_factory=dict)
+    strongest: str = ""
+    price: tuple[str, int] | None = None
+    detectable: float = math.nan
+    thresholds: tuple[float, float] | None = None
+
+
+# ---- one arm -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm's numbers say by themselves."""
+
+    outcome: Outcome
+    reason: str
+    about: str
+    interval: Interval
+    low: float
+    high: float
+
+    @property
+    def estimate(self) -> float:
+        """The number itself."""
+        return self.interval.estimate
+
+
+def judge_arm(h: Hypothesis, sample: Sample, unmet: Sequence[str] | None = None) -> Arm:
+    """Judge one arm: the first reason that applies. `unmet` names the preconditions of the method
+    that are not met, and is None for other arms.
+
+    Ties leave only the method undecided, and not where all its units are exactly 0: it did nothing.
+    """
+    i = interval(sample, h.folds)
+    low, high = i.limits(h.level)
+    outcome, few = h.outcome(low, high), min(h.fewest, FEWEST) if unmet is None else h.fewest
+    did_nothing = outcome == "fails" and i.estimate == 0 == i.variance
+    reasons = {
+        "few-units": min(i.n.values()) < few,
+        "undefined": not i.defined,
+        "gate": bool(unmet),
+        "ties": i.ties and unmet is not None and not did_nothing,
+        "straddles": outcome == "undecided",
+    }
+    reason = next((code for code, applies in reasons.items() if applies), "")
+    about = unmet[0] if reason == "gate" and unmet else ""
+    return Arm("undecided" if reason else outcome, reason, about, i, low, high)
+
+
+# ---- controls ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rival:
+    name: str
+    arm: Arm
+    lead: Interval
+    limits: tuple[float, float]
+    """Of the lead."""
+    outcome: Literal["beaten", "satisfies", "open"]
+
+
+def _rival(h: Hypothesis, method: Arm, ours: Sample, theirs: Sample, name: str) -> _Rival:
+    """An arm against the method. It is beaten if its 80% interval lies outside the range, and the
+    method is ahead of it."""
+    arm, lead = judge_arm(h, theirs), interval(less(ours, theirs), h.folds)
+    limits = lead.limits(h.level)
+    outcome: Literal["beaten", "satisfies", "open"] = "open"
+    if arm.outcome == "holds":
+        outcome = "satisfies"
+    elif arm.reason in ("", "straddles"):
+        outside = h.outcome(*arm.interval.limits(_loose(h))) == "fails"
+        ahead = limits[0] > 0 if arm.estimate < h.low else limits[1] < 0
+        if outside and (ahead or method.outcome != "holds"):
+            outcome = "beaten"
+    return _Rival(name, arm, lead, limits, outcome)
+
+
+def _loose(h: Hypothesis) -> float:
+    """The level of a control's own interval: 80% where that of the claim is 95%."""
+    return 1 - 4 * (1 - h.level)
+
+
+def by_count(satisfied: int, draws: int) -> Literal["beaten", "satisfies", "open"]:
+    """What becomes of a noise family: none of 20, or at most one of 40, has to satisfy the claim.
+
+    A thing that is itself such a draw holds by luck in at most 2.5% of cases, whatever share of
+    the draws satisfies the claim: p((1 - p)^20 + 20 p (1 - p)^39).
+    """
+    if satisfied == 0 or (satisfied == 1 and draws >= 2 * DRAWS):
+        return "beaten"
+    return "satisfies" if 2 * satisfied >= draws else "open"
+
+
+def _tested(h: Hypothesis, control: Control, rivals: Sequence[_Rival]) -> Tested:
+    inside = sum(h.depth(r.arm.estimate) >= 0 for r in rivals)
+    known = sum(math.isfinite(r.arm.estimate) for r in rivals)
+    outcomes = {r.outcome for r in rivals}
+    if control.noise and known >= DRAWS:
+        outcome = by_count(inside, known)
+    else:
+        outcome = next(o for o in ("satisfies", "open", "beaten") if o in outcomes)
+    r = max(rivals, key=lambda r: h.depth(r.arm.estimate))
+    lead = (r.lead.estimate, *r.limits)
+    return Tested(outcome, r.name, r.arm.estimate, r.arm.low, r.arm.high, lead, inside, len(rivals))
+
+
+# ---- the verdict ---------------------------------------------------------------------------------
+
+
+def judge(h: Hypothesis, samples: Mapping[str, Sample], unmet: Sequence[str] = ()) -> Verdict:
+    """Judge a claim.
+
+    Args:
+        samples: by arm, what the claim reads with that arm in the method's place.
+        unmet: preconditions that are not met.
+    """
+    ours = samples[h.of]
+    method = judge_arm(h, ours, unmet)
+    rivals = {
+        c.name: [_rival(h, method, ours, samples[arm], arm) for arm in c.arms] for c in h.controls
+    }
+    controls = {c.name: _tested(h, c, rivals[c.name]) for c in h.controls}
+    outcome, reason, about = _outcome(h, method, controls, samples)
+    verdict = Verdict(
+        *(outcome, reason, about, method.estimate, method.low, method.high, method.interval.n),
+        controls=controls,
+        strongest=max(controls, key=lambda c: h.depth(controls[c].estimate), default=""),
+        detectable=detectable(h, method),
+    )
+    every = [r for family in rivals.values() for r in family]
+    in_the_way = outcome == "unspecific" or reason == "control"
+    return replace(
+        verdict,
+        price=price(h, verdict, method, every),
+        thresholds=thresholds(h, method, rivals) if in_the_way else None,
+    )
+
+
+def _outcome(
+    h: Hypothesis, method: Arm, controls: Mapping[str, Tested], samples: Mapping[str, Sample]
+) -> tuple[Outcome, str, str]:
+    """The outcome with its reason and what that is about: the first that applies."""
+    planted = [a for a in h.found if judge_arm(h, samples[a]).outcome != "holds"]
+    satisfying = [c for c, t in controls.items() if t.outcome == "satisfies"]
+    still_open = [c for c, t in controls.items() if t.outcome == "open"]
+    tied = method.reason == "ties" and h.outcome(method.low, method.high) == "holds"
+    if planted and method.reason in ("", "straddles"):
+        return "undecided", "planted", planted[0]
+    if satisfying and (method.outcome == "holds" or tied):
+        return "unspecific", "control", satisfying[0]
+    if method.outcome == "holds" and h.is_null and not _could_fail(h, controls, samples):
+        return "undecided", "blind", ""
+    if method.outcome == "holds" and still_open:
+        return "undecided", "control", still_open[0]
+    return method.outcome, method.reason, method.about
+
+
+def _could_fail(
+    h: Hypothesis, controls: Mapping[str, Tested], samples: Mapping[str, Sample]
+) -> bool:
+    """Whether an effect would have been found: some control, or a known violation of at most twice
+    the threshold, lies outside the range."""
+    if any(h.outcome(t.low, t.high) == "fails" for t in controls.values()):
+        return True
+    for arm in (judge_arm(h, samples[name]) for name in h.missed):
+        edge = h.high if arm.estimate > h.high else h.low
+        small = abs(arm.estimate - h.empty) <= 2 * abs(edge - h.empty)
+        if small and h.outcome(arm.low, arm.high) == "fails":
+            return True
+    return False
+
+
+# ---- what would decide it ------------------------------------------------------------------------
+
+
+def price(
+    h: Hypothesis, v: Verdict, method: Arm, rivals: Sequence[_Rival]
+) -> tuple[str, int] | None:
+    """The kind of unit and the number of them that would decide an open claim in four of five
+    experiments, if the estimates were the truth; None where it is not a matter of units.
+
+    Formula: n V_a / ((d / (z_level + z_power))² - the variance that these units do not cause)
+    """
+    if v.outcome != "undecided" or v.reason not in ("straddles", "few-units", "control"):
+        return None
+    needs = [_needed(method.interval, _to_edge(h, method.estimate), h.level)]
+    for r in rivals:
+        if r.outcome == "open":
+            needs.append(_needed(r.arm.interval, _to_edge(h, r.arm.estimate), _loose(h)))
+            needs.append(_needed(r.lead, abs(r.lead.estimate), h.level))
+    unit, most = max(needs, key=lambda need: need[1])
+    fewest = min(v.n, key=lambda u: v.n[u])
+    if v.n[fewest] < h.fewest and most <= v.n.get(unit, 0):
+        unit, most = fewest, h.fewest
+    return (unit, most) if most > v.n[unit] else None
+
+
+def _to_edge(h: Hypothesis, x: float) -> float:
+    return min(abs(x - edge) for edge in (h.low, h.high) if math.isfinite(edge))
+
+
+def _needed(i: Interval, distance: float, level: float) -> tuple[str, int]:
+    """The kind of unit that causes most of the variance, and how many make it small enough."""
+    if not i.parts or not i.variance > 0:
+        return next(iter(i.n)), 0
+    k = int(np.argmax(i.parts))
+    unit, n = list(i.n.items())[k]
+    rest = max(i.variance - i.parts[k], 0.0)
+    want = (distance / float(special.ndtri((1 + level) / 2) + special.ndtri(POWER))) ** 2
+    if want <= rest or not math.isfinite(want):
+        return unit, MOST + 1
+    return unit, min(MOST + 1, math.ceil(n * i.parts[k] / (want - rest)) + 2)
+
+
+def detectable(h: Hypothesis, method: Arm) -> float:
+    """The nearest number in the range that four in five such experiments would find to be there.
+
+    Formula: threshold ± (t_level + z_power) √V
+    """
+    i = method.interval
+    if not i.df >= 1 or not math.isfinite(i.variance) or i.bounds:
+        return math.nan
+    t = float(special.stdtrit(i.df, (1 + h.level) / 2))
+    reach = (t + float(special.ndtri(POWER))) * math.sqrt(i.variance)
+    ends = [x + sign * reach for x, sign in ((h.low, 1), (h.high, -1)) if math.isfinite(x)]
+    return min(ends, key=lambda x: abs(x - method.estimate), default=math.nan)
+
+
+def thresholds(
+    h: Hypothesis, method: Arm, rivals: Mapping[str, Sequence[_Rival]]
+) -> tuple[float, float] | None:
+    """The thresholds at which a one-sided claim would hold: from the strongest control's limit to
+    the method's. None if there are none, or the claim has two sides."""
+    if math.isfinite(h.low) == math.isfinite(h.high):
+        return None
+    side = 1 if math.isfinite(h.low) else -1
+    ours = method.low if side > 0 else method.high
+    noise = {c.name for c in h.controls if c.noise}
+    edges = []
+    for name, family in rivals.items():
+        if name in noise and len(family) >= DRAWS:
+            edges.append(max(side * r.arm.estimate for r in family))
+            continue
+        for r in family:
+            if not side * r.limits[0 if side > 0 else 1] > 0:
+                return None
+            edges.append(side * r.arm.interval.limits(_loose(h))[1 if side > 0 else 0])
+    edge = max(edges)
+    if not edge < side * ours:
+        return None
+    return (edge, ours) if side > 0 else (ours, -edge)
+
+
+def at_once(level: float, claims: int) -> float:
+    """The level of each of several claims that hold together at `level` (Šidák 1967)."""
+    return float(level ** (1 / max(1, claims)))

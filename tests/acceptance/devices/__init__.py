@@ -1,0 +1,1 @@
+"""What needs a device that is not the CPU."""
