@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _edges(claim: Judged) -> list[float]:
 
 def _scale(claim: Judged) -> Scale:
     """From the least to the greatest of all limits, thresholds and the number of no effect."""
-    every = [*claim.verdict.controls.values(), claim.verdict]
+    every: list[rule.Verdict | rule.Tested] = [claim.verdict, *claim.verdict.controls.values()]
     ends = [x for v in every for x in (v.estimate, v.low, v.high)] + _edges(claim)
     known = [x for x in [*ends, claim.h.empty] if math.isfinite(x)]
     room = 0.04 * ((max(known) - min(known)) or 1.0)
@@ -124,7 +124,7 @@ def _bar(scale: Scale, v: rule.Verdict | rule.Tested) -> tuple[float, float, flo
     return left, middle, right
 
 
-def _units(rows: pd.DataFrame, claim: Judged, samples: dict[str, rule.Sample]) -> pd.DataFrame:
+def _units(rows: pd.DataFrame, claim: Judged, samples: Mapping[str, rule.Sample]) -> pd.DataFrame:
     """A row for each unit: what is known of it, and what it adds to the number of each arm; those
     that speak least for the claim first."""
     h = claim.h
@@ -141,7 +141,7 @@ def _units(rows: pd.DataFrame, claim: Judged, samples: dict[str, rule.Sample]) -
     own = rows[rows["arm"].astype(str) == h.of] if "arm" in rows else rows
     own = own.assign(**{unit: own[unit].astype(str)}).drop_duplicates(unit).set_index(unit)
     once = [c for c in own if c == "arm" or own[c].nunique(dropna=False) < 2]
-    once += [c for c in own if own[c].equals(adds.get(h.of))]  # the number itself
+    once += [c for c in own if h.of in adds and own[c].equals(adds[h.of])]  # the number itself
     own = own.drop(columns=once)
     table = own.join(pd.DataFrame(adds).add_prefix("→ "), how="right").rename_axis(unit)
     depth = pd.Series({label: h.depth(x) for label, x in adds.get(h.of, pd.Series()).items()})

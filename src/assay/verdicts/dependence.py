@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,7 @@ def _as_units(case: Case, name: str, of: np.ndarray, differ: bool) -> Grouping:
 
 def _by(case: Case, units: dict[str, np.ndarray]) -> Interval:
     """The interval of the claim's number with other units, each a code for each unit of its own."""
-    at = case.by_unit.index.get_indexer(case.whole.units[case.units[0]])
+    at = case.by_unit.index.get_indexer(pd.Index(case.whole.units[case.units[0]]))
     units = {name: of[at] for name, of in units.items()}
     return interval(replace(case.whole, units=units, bounds=None))
 
@@ -166,7 +166,7 @@ def copies(case: Case) -> Note | None:
         return None
     size = int(np.argmax(ratio >= ratio.max() / 2)) + 2
     of = hierarchy.fcluster(hierarchy.ward(x), max(2, round(n / size)), "maxclust")
-    at = wide.index.astype(str).get_indexer(case.whole.units[case.units[0]])
+    at = wide.index.astype(str).get_indexer(pd.Index(case.whole.units[case.units[0]]))
     i = interval(replace(case.whole, units={"set": of[at]}, bounds=None))
     return open_by(case, "copies", i, n=int(of.max()))
 
@@ -218,7 +218,7 @@ def missing(case: Case) -> Note | None:
     Source: Manski 1990; Horowitz and Manski 2000 (worst-case bounds).
     """
     cell = [*case.units, *case.dims, "arm"]
-    rows = case.levels.drop_duplicates(cell).set_index(cell)[[*case.numbers]]
+    rows: Any = case.levels.drop_duplicates(cell).set_index(cell)[[*case.numbers]]
     levelled = case.levels[[*case.dims]].notna().all(axis=None)  # an arm may have none
     if levelled and not case.has_own_units(case.levels):  # what is not there is missing
         rows = rows.unstack("arm").stack("arm", future_stack=True)

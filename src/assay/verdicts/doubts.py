@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -67,8 +67,8 @@ def _rivals(case: Case) -> Iterator[tuple[str, list[Interval]]]:
     pairs = {pair for c in case.condition.columns for pair in c.levels}
     for dim, level in sorted(pairs, key=str):
         if len([d for d, _ in pairs if d == dim]) == 1:
-            others = [x for x in rows[dim].dropna().unique() if str(x) != str(level)]
-            there = (rows[rows[dim] == x].assign(**{dim: level}) for x in others)
+            levels = [x for x in rows[dim].dropna().unique() if str(x) != str(level)]
+            there = (rows[rows[dim] == x].assign(**{dim: level}) for x in levels)
             yield f"levels of {dim}", [i for of in there for i in _intervals(case, of)]
 
 
@@ -256,10 +256,10 @@ def heaps(case: Case) -> Note | None:
     rows, unit_of = case.levels, case.rows.set_index([*case.units]).index
     for name in (*case.numbers, *case.others(rows)) if len(case.compared) > 1 else ():
         x = pd.Series(plain(rows[name]), rows.index)
-        shares = x.groupby(rows["arm"]).value_counts(normalize=True).unstack(fill_value=0.0)
+        shares = x.groupby(rows["arm"]).value_counts(normalize=True).unstack().fillna(0.0)
         for arm in case.compared if shares.shape[1] > 2 else ():
-            value = shares.loc[arm].idxmax()
-            share, elsewhere = float(shares.loc[arm, value]), shares[value].drop(arm).max()
+            value: Any = shares.loc[arm].idxmax()
+            share, elsewhere = float(shares[value][arm]), shares[value].drop(arm).max()
             if HEAP <= share < 1 and elsewhere <= SOME / 2:
                 gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
                 data = {"column": name, "value": value[:30], "share": share, "arm": arm}
