@@ -21,10 +21,18 @@ if TYPE_CHECKING:
     from assay import dictionaries as architectures  # noqa: F401
     from assay.ask.measured import measured  # noqa: F401
     from assay.ask.running import run  # noqa: F401
-    from assay.checking.check import check  # noqa: F401
-    from assay.checking.credited import direction, training  # noqa: F401
-    from assay.checking.probe import ProbeCheck, check_probe  # noqa: F401
-    from assay.checking.result import Check  # noqa: F401
+    from assay.checks.check import check  # noqa: F401
+    from assay.checks.probe import Activations, check_probe  # noqa: F401
+    from assay.controls.material import Patch, Text, Training  # noqa: F401
+    from assay.controls.things import (  # noqa: F401
+        Edges,
+        Heads,
+        Latents,
+        Neurons,
+        Place,
+        Subspace,
+        Vector,
+    )
     from assay.core import stats  # noqa: F401
     from assay.core.bench import Bench  # noqa: F401
     from assay.core.claims import (  # noqa: F401
@@ -45,7 +53,6 @@ if TYPE_CHECKING:
     from assay.core.results import Published, Verdict  # noqa: F401
     from assay.core.runs import Runs  # noqa: F401
     from assay.core.spec import PerRun, Spec, changed, grid  # noqa: F401
-    from assay.core.table import estimate, judge  # noqa: F401
     from assay.data import planted  # noqa: F401
     from assay.dictionaries.dictionary import Dictionary  # noqa: F401
     from assay.dictionaries.measuring import metrics  # noqa: F401
@@ -62,12 +69,14 @@ if TYPE_CHECKING:
     from assay.subjects.pretrained import load as model  # noqa: F401
     from assay.subjects.site import Site  # noqa: F401
     from assay.train.rng import integers, normal, permutation, uniform  # noqa: F401
+    from assay.verdicts.table import estimate  # noqa: F401
+    from assay.verdicts.table import judge_table as judge  # noqa: F401
 else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
-        "Arm Check Claim Dictionary Estimate Evaluation Experiment Lab Result Site check "
-        "check_probe direction edits estimate evaluate judge load look measured metrics model run "
-        "train_dictionary",
+        "Activations Arm Claim Dictionary Edges Estimate Evaluation Experiment Heads Lab Latents "
+        "Neurons Patch Place Result Site Subspace Text Training Vector check check_probe edits "
+        "estimate evaluate judge load look measured metrics model run train_dictionary",
     )
 
 

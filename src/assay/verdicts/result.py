@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -135,6 +136,13 @@ class Result:
     def to_pandas(self) -> pd.DataFrame:
         """A row for each claim, and one for each of its controls."""
         return pd.DataFrame([row for claim in self.claims for row in _records(claim)])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result with its numbers and with the rule, as an .assay file that anyone can
+        judge again. Raises: StoreError."""
+        from assay.report import result_file
+
+        return result_file.save(self, path)
 
     def to_csv(self) -> str:
         """The table of `to_pandas` as CSV, in which no cell is a formula."""
