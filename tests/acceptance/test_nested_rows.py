@@ -31,6 +31,6 @@ def rows_of(templates=10, seeds=8, items=5):
 def test_a_number_that_is_missing_is_left_out_of_no_mean():
     rows = rows_of()
     rows.loc[(rows["arm"] == "new") & (rows["seed"] == 2) & (rows["item"] == "T4-q1"), "acc"] = None
-    value = "mean(new.acc, over=item)"
+    value = "mean(new.acc, over=(template, item))"
     assert assay.estimate(rows, value=value, unit="seed").n == {"seed": 7}
     assert assay.estimate(rows.dropna(), value=value, unit="seed").n == {"seed": 7}
