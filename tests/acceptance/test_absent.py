@@ -45,9 +45,9 @@ def test_a_control_may_lack_a_few_rows_and_have_others_of_its_own():
     rows = table()
     few = judged(without(rows, shuffled=[2]))
     assert few.outcome == "holds" and few.n == {"seed": 14}
-    shuffled, old = (rows[rows["arm"] == arm].set_index("seed")["acc"] for arm in ("shuffled", "old"))
-    kept = (shuffled - old).drop(2)
-    assert few.controls["shuffled"].estimate == pytest.approx(kept.mean())
+    wide = rows.pivot(index="seed", columns="arm", values="acc").drop(2)
+    kept = (wide["shuffled"] - wide["old"]).mean()
+    assert few.controls["shuffled"].estimate == pytest.approx(kept)
     more = rows[rows["arm"] == "shuffled"].assign(seed=lambda x: x["seed"] + 14)
     same = judged(pd.concat([rows, more]))
     assert same.controls["shuffled"].estimate == judged(rows).controls["shuffled"].estimate
