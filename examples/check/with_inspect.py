@@ -26,13 +26,13 @@ def french(system, prompts):
     return [float(s.score.value == "C") for s in log.samples]
 
 
-verdict = assay.check(
+others = ["Answer in one word, and be kind to whoever asks you.", "You are a zoologist."]
+result = assay.check(
     "The system prompt makes the model answer in French",
     french,
-    prompts=[{"word": word, "target": target} for word, target in WORDS.items()],
-    holds="effect > 0.3",
-    text=PROMPT,
+    [{"word": word, "target": target} for word, target in WORDS.items()],
+    "effect > 0.3",
+    assay.Text(PROMPT, others=others),
     scope=MODEL,
-    others=["Answer in one word, and be kind to whoever asks you.", "You are a zoologist."],
 )
-print(verdict, verdict.save(OUT), sep="\n")
+print(result, result.save(OUT), sep="\n")

@@ -17,24 +17,25 @@ encode, sae = AutoTokenizer.from_pretrained(FOLDER), SAE.load_from_disk(PATH)
 layer = int(sae.cfg.metadata.hook_name.split(".")[1])  # blocks.N.hook_resid_pre
 
 
-def run(country, k=None):
-    def cut(block, args):  # the latent's share of the stream is taken out
-        args[0].sub_(0 if k is None else sae.encode(args[0])[..., k, None] * sae.W_dec[k])
+def run(country, latents=()):
+    def cut(block, args):  # what the latents write is taken out of the stream
+        args[0].sub_(sae.encode(args[0])[..., [*latents]] @ sae.W_dec[[*latents]])
 
     with model.model.layers[layer].register_forward_pre_hook(cut):
         return model(encode(f"The capital of {country} is", return_tensors="pt").input_ids)
 
 
-def leads(latent, prompts):
-    logits = [run(country, latent).logits[0, -1] for country in prompts["country"]]
+def leads(latents, prompts):
+    logits = [run(country, latents or ()).logits[0, -1] for country in prompts["country"]]
     first = [[encode(f" {x}").input_ids[0] for x in prompts[c]] for c in ("city", "foil")]
     return [float(x[a] - x[b]) for x, a, b in zip(logits, *first, strict=True)]
 
 
 rows = pd.read_csv(Path(__file__).parents[1] / "capitals.csv")
 on = torch.cat([sae.encode(run(c).hidden_states[layer][0, 1:]) > 0 for c in rows["country"]])
-pool = {"of": len(sae.W_dec), "norms": sae.W_dec.norm(dim=1), "rates": on.float().mean(0)}
-pool |= {"scope": f"{Path(FOLDER).name}, {Path(PATH).name} at layer {layer}", "measured_in": "nats"}
-claim, holds = f"Without latent {LATENT} the capital leads by less", "effect < -0.1"
-verdict = assay.check(claim, leads, prompts=rows, holds=holds, feature=int(LATENT), **pool)
-print(verdict, verdict.save(OUT), sep="\n")
+sizes = {"norm": sae.W_dec.norm(dim=1), "rate": on.float().mean(0)}
+latent = assay.Latents([int(LATENT)], of=len(sae.W_dec), like=sizes)
+claim = f"Without latent {LATENT} the capital leads by less"
+scope = f"{Path(FOLDER).name}, {Path(PATH).name} at layer {layer}"
+result = assay.check(claim, leads, rows, "effect < -0.1", latent, scope=scope)
+print(result, result.save(OUT), sep="\n")

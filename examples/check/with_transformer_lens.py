@@ -35,6 +35,6 @@ def leads(source, prompts):
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
 rows = Path(__file__).parents[1] / "capitals.csv"
-about = {"scope": f"{Path(MODEL).name}, {SITE}, at the country", "measured_in": "nats"}
-verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
-print(verdict, verdict.save(OUT), sep="\n")
+scope = f"{Path(MODEL).name}, {SITE}, at the country"
+result = assay.check(claim, leads, rows, "lead_after < -2", assay.Patch("other"), scope=scope)
+print(result, result.save(OUT), sep="\n")
