@@ -35,7 +35,6 @@ rows = pd.read_csv(Path(__file__).parents[1] / "capitals.csv")
 on = torch.cat([sae.encode(run(c).hidden_states[layer][0, 1:]) > 0 for c in rows["country"]])
 sizes = {"norm": sae.W_dec.norm(dim=1), "rate": on.float().mean(0)}
 latent = assay.Latents([int(LATENT)], of=len(sae.W_dec), like=sizes)
-claim = f"Without latent {LATENT} the capital leads by less"
-scope = f"{Path(FOLDER).name}, {Path(PATH).name} at layer {layer}"
+claim, scope = f"Without latent {LATENT} the lead falls", f"{Path(FOLDER).name}, layer {layer}"
 result = assay.check(claim, leads, rows, "effect < -0.1", latent, scope=scope)
 print(result, result.save(OUT), sep="\n")
