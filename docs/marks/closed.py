@@ -3,11 +3,13 @@ benchmark printed."""
 
 from __future__ import annotations
 
+import json
 import re
 from inspect import getdoc
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
 from assay.controls.material import Dictionary, Patch, Span, Text, Training
 from assay.controls.table import NEEDS, TABLE, Control
@@ -26,7 +28,11 @@ from assay.verdicts.doubts import DOUBTS
 from marks import markdown
 
 FIGURES = Path(__file__).parents[2] / "benchmarks/figures"
-"""What benchmarks printed, a file each; a table has two spaces or more between its columns."""
+"""What benchmarks printed, a file each."""
+COLUMNS = re.compile(r" {2,}|(?<=\d) (?=\d)")
+"""What is between the columns of a printed table."""
+GATE = Path(__file__).parents[2] / "benchmarks/gate/gate.result.json"
+FALSE = "**false, all**"
 JUDGED = {True: "by count", False: "each"}
 THINGS: tuple[Thing, ...] = (
     *(Vector([1.0, 0.0]), Subspace(np.eye(2)[:1], around=np.eye(2))),
@@ -104,7 +110,7 @@ def figures(name: str) -> str:
     if not path.exists():
         return ""
     lines = path.read_text("utf-8").strip().splitlines()
-    parts = [re.split(r" {2,}", line.strip()) for line in lines]
+    parts = [COLUMNS.split(line.strip()) for line in lines]
     table = [part for part in parts if len(part) > 1]
     below = "\n".join(line for line, part in zip(lines, parts, strict=True) if len(part) == 1)
     if not table:  # it is written as Markdown already
@@ -112,4 +118,29 @@ def figures(name: str) -> str:
     return markdown.table(table[0], table[1:]) + (f"\n{below}\n" if below else "")
 
 
-KINDS = {"controls": controls, "doubts": doubts, "figures": figures, "notes": notes}
+def gate() -> str:
+    """How many claims of each group each analysis of the gate reports as true; of all true and of
+    all false ones with Wilson's interval."""
+    answers = json.loads(GATE.read_text("utf-8"))
+    arms, groups = (list(dict.fromkeys(x[key] for x in answers)) for key in ("arm", "group"))
+    rows = []
+    for name in ("true", FALSE, *(group for group in groups if group != "true")):
+        chosen = [x for x in answers if x["group"] == name or (name == FALSE and not x["true"])]
+        cells = []
+        for arm in arms:
+            came = [x["told"] for x in chosen if x["arm"] == arm]
+            k, n = sum(came), len(came)
+            low, high = binomtest(k, n).proportion_ci(method="wilson")
+            limits = f" [{low:.2f}, {high:.2f}]" * (name in ("true", FALSE))
+            cells.append(f"{k} of {n}{limits}")
+        rows.append((name, *cells))
+    return markdown.table(("claims", *arms), rows, rule="|---|" + "--:|" * len(arms))
+
+
+KINDS = {
+    "controls": controls,
+    "doubts": doubts,
+    "figures": figures,
+    "gate": gate,
+    "notes": notes,
+}
