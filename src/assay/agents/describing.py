@@ -62,7 +62,7 @@ def every(root: Path, find: str) -> Answer:
         "experiments": shown,
         "next": (
             "experiments(name=…) gives one in full, experiments(find=…) those about something; "
-            "ask_model asks a language model of yours, check_claim judges your own hook"
+            "ask_model asks a language model of yours, check judges your own hook"
         ),
     }
 
