@@ -1,9 +1,9 @@
 """What must not move a verdict: generated tables, changed in ways that say nothing new, are judged
 as they were.
 
-Names, order of rows, units of measure, copies and null arms say nothing new. Where the rule says
-that something moves, it moves so: units in another order meet other draws of the bootstrap, by a
-twentieth of the interval's width at most."""
+Names, order of rows, units of measure, copies and null arms say nothing new. Where docs/rule.md
+says that something moves, it moves so: units in another order meet other draws of the bootstrap, by
+a twentieth of the interval's width at most."""
 
 from dataclasses import dataclass, replace
 
