@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from inspect import getdoc
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def gate() -> str:
     return markdown.table(("claims", *arms), rows, rule="|---|" + "--:|" * len(arms))
 
 
-KINDS = {
+KINDS: Mapping[str, Callable[..., str]] = {
     "controls": controls,
     "doubts": doubts,
     "figures": figures,
