@@ -177,7 +177,7 @@ def prints(page: str, k: int) -> Case:
 
 
 def typed_check(work: Path) -> dict[str, Any]:
-    *before, check = code("docs/check.md", "bash", 1).strip().splitlines()
+    *before, check = code("docs/how-to/choose-controls.md", "bash", 1).strip().splitlines()
     shell(["bash", "-euc", "\n".join(before)], work, work)
     return {"claims": [claimed(assay(check, work, work))]}
 
@@ -249,11 +249,11 @@ TEXTS = [p for p in sorted((ROOT / "studies/asking").glob("*.toml")) if p.stem n
 REPLICATED = ("middle-places", "copy-suppression-damage")
 CASES = {
     "judge": Case(JUDGE, lambda work: {"claims": [claimed(assay(JUDGE, ROOT, work))]}, TABLE),
-    **{f"check-{k}": block("docs/check.md", k) for k in (1, 2, 3)},
-    "check-typed": Case("docs/check.md, shell block 1", typed_check, TABLE),
-    **{f"check-probe-{k}": block("docs/check-probe.md", k) for k in (1, 2, 3)},
+    **{f"check-{k}": block("docs/how-to/choose-controls.md", k) for k in (1, 2, 3)},
+    "check-typed": Case("docs/how-to/choose-controls.md, shell block 1", typed_check, TABLE),
+    **{f"check-probe-{k}": block("docs/how-to/check-a-probe.md", k) for k in (1, 2, 3)},
     "check-with-transformers": Case(HOOK, with_transformers, MODEL),
-    "rule": block("docs/rule.md", 1),
+    "rule": block("docs/explanation/verdicts.md", 1),
     "bundle": Case("python judge.py, in the bundle of superposition", bundle, TABLE),
     "verify": Case("assay verify superposition", verify, TABLE),
     "train-one": prints("docs/train-one.md", 1),

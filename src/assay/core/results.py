@@ -36,7 +36,7 @@ by which the sums of both may differ."""
 ZERO = 1e-6
 """The share of the largest number by which single precision may keep a sum from 0."""
 EDITION = 2
-"""The edition of the rule in docs/rule.md; entries without one were judged by the first."""
+"""The edition of the rule; entries without one were judged by the first."""
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):
