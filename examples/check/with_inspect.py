@@ -26,13 +26,13 @@ def french(system, prompts):
     return [float(s.score.value == "C") for s in log.samples]
 
 
-others = ["Answer in one word, and be kind to whoever asks you.", "You are a zoologist."]
-result = assay.check(
+verdict = assay.check(
     "The system prompt makes the model answer in French",
     french,
     [{"word": word, "target": target} for word, target in WORDS.items()],
     "effect > 0.3",
-    assay.Text(PROMPT, others=others),
+    assay.Text(PROMPT, ["Answer in one word, and kindly.", "You are a zoologist."]),
     scope=MODEL,
 )
-print(result, result.save(OUT), sep="\n")
+print(verdict)
+verdict.save(OUT)

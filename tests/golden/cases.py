@@ -75,8 +75,9 @@ def estimated(v: dict[str, Any]) -> dict[str, Any]:
 def checked(v: Any) -> dict[str, Any]:
     """Give what comes of `check`, `check_probe` or `judge`: of each control the draw that is
     nearest to the claim."""
-    from assay import Check
     from assay.checking.probe_result import ProbeCheck
+
+    from assay import Check
 
     judged = getattr(v, "judged", v)
     controls = {name: c.to_json() for name, c in v.controls.items()}
@@ -238,7 +239,10 @@ EVALUATE = (
     "assay evaluate small-sae --model smollm2 --text docs "
     "--tokens 6000 --ablation-tokens 1500 --out report"
 )
-LONG = ("capitals", "lied",)
+LONG = (
+    "capitals",
+    "lied",
+)
 """Studies of studies/asking that take much longer than the others and have no file."""
 FILES = sorted((ROOT / "examples").glob("*.toml"))
 TEXTS = [p for p in sorted((ROOT / "studies/asking").glob("*.toml")) if p.stem not in LONG]

@@ -529,12 +529,6 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
 
 
-def with_note(judged: Judged, note: str, unless: str = "") -> Judged:
-    """Give the verdict with another note, and with this reserve if it has none yet."""
-    notes, unless = (*judged.notes, note), judged.unless or unless
-    return msgspec.structs.replace(judged, notes=notes, unless=unless)
-
-
 def is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
     """Whether the numbers of two arms add up to the same in every unit, up to single precision; of
     fewer different numbers, none of them a count, to 0."""
