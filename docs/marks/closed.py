@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from assay.controls.material import Dictionary, Patch, Span, Text, Training
+from assay.controls.material import Patch, Span, Text, Training
 from assay.controls.table import NEEDS, TABLE, Control
 from assay.controls.things import (
     Edges,
@@ -40,7 +40,7 @@ THINGS: tuple[Thing, ...] = (
     *(Heads([(0, 0)], of=(1, 2)), Neurons([0], of=2), Latents([0], of=2), Edges([0], of=2)),
     *(Place(0, [1]), Place("a", ["b"], "site"), Place(0, [1], "token")),
     *(Patch(["a", "b"]), Span(["a"], cuts=[(["a", "b"], 0, 1)]), Text("a b")),
-    *(Training(None), Dictionary(None)),
+    Training(None),
 )
 """One of each kind, which shows what it makes by itself."""
 
@@ -73,36 +73,25 @@ def _part(doc: str, name: str) -> str:
 def controls() -> str:
     """The near controls that a check makes of each thing, and what each needs."""
     rows = [
-        (
-            f"`{_called(thing)}`",
-            f"`{c.name}`",
-            markdown.cell(c.why),
-            JUDGED[c.noise],
-            needs(thing, c),
-        )
+        (_called(thing), f"`{c.name}`", JUDGED[c.noise], *map(markdown.cell, said))
         for thing in THINGS
         for c in TABLE[thing.aspect]
+        for said in [(c.why, needs(thing, c))]
     ]
-    heads = (
-        "the claim is about",
-        "control",
-        "what would explain as much",
-        "has to be beaten",
-        "needs",
-    )
+    heads = ("the claim is about", "control", "beaten", "what would explain as much", "needs")
     return markdown.table(heads, rows)
 
 
 def _called(thing: Thing) -> str:
-    name = type(thing).__name__
-    return f'{name}(…, what="{thing.aspect}")' if isinstance(thing, Place) else name
+    name = f"`{type(thing).__name__}`"
+    return f"{name} ({thing.aspect})" if isinstance(thing, Place) else name
 
 
 def needs(thing: Thing, control: Control) -> str:
     """What a control needs that the thing alone does not have."""
     if control.name in thing.near(0):
-        return "" if control.default else f"`controls=[{control.name!r}]`"
-    return f"`{NEEDS.get(f'{thing.aspect}/{control.name}', f'makers={{{control.name!r}: …}}')}`"
+        return "" if control.default else f"controls=[{control.name!r}]"
+    return NEEDS.get(f"{thing.aspect}/{control.name}", f"makers={{{control.name!r}: …}}")
 
 
 def figures(name: str) -> str:
