@@ -9,8 +9,8 @@ import assay
 
 
 def of_the_page(case):
-    """The table of docs/judge.md: four kinds of dictionaries, whose eight seeds and forty documents
-    are independent by construction."""
+    """A table of four kinds of dictionaries, whose eight seeds and forty documents are
+    independent by construction."""
     rng = np.random.default_rng(case)
     hard, rows = rng.normal(0.0, 0.08, 40), []
     length = rng.lognormal(4.0, 0.6, 40).round()

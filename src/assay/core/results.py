@@ -36,7 +36,7 @@ by which the sums of both may differ."""
 ZERO = 1e-6
 """The share of the largest number by which single precision may keep a sum from 0."""
 EDITION = 2
-"""The edition of the rule in docs/rule.md; entries without one were judged by the first."""
+"""The edition of the rule; entries without one were judged by the first."""
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):
@@ -527,12 +527,6 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         infinity become None."""
         entry = Written.to_json(self)
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
-
-
-def with_note(judged: Judged, note: str, unless: str = "") -> Judged:
-    """Give the verdict with another note, and with this reserve if it has none yet."""
-    notes, unless = (*judged.notes, note), judged.unless or unless
-    return msgspec.structs.replace(judged, notes=notes, unless=unless)
 
 
 def is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:
