@@ -239,6 +239,7 @@ def test_what_says_nothing_new_moves_no_verdict():
 
 
 @pytest.mark.slow
-def test_a_thousand_tables_are_judged_alike_whatever_they_are_called():
-    outcomes = [check(seed) for seed in range(1_000)]
-    assert min(outcomes.count(o) for o in ("holds", "fails", "unspecific", "undecided")) >= 20
+@pytest.mark.timeout(3_600)
+def test_a_hundred_tables_are_judged_alike_whatever_they_are_called():
+    outcomes = [check(seed) for seed in range(100)]
+    assert min(outcomes.count(o) for o in ("holds", "fails", "unspecific", "undecided")) >= 10
