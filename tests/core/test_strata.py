@@ -4,8 +4,6 @@ claim that it decides is undecided."""
 import numpy as np
 import pandas as pd
 
-from assay.core.strata import needed
-
 
 def stratified(rows):
     """The mean over kinds of the difference of means, with its standard error and Satterthwaite's
@@ -60,17 +58,3 @@ def levels_and_topics(seed, share, n=60, count=2, shared=False):
     topic = np.where(follows, level, (level + draw.integers(1, count, len(rows))) % count)
     rows["level"], rows["topic"] = level + 1, np.array([*"abcd"])[topic]
     return rows.assign(lead=follows + draw.normal(0, 0.4, len(rows)))
-
-
-def test_fixed_columns_of_equal_shares_are_strata_only_where_their_combinations_differ():
-    """Each item has two rows of each level and of each topic in both arms."""
-    rows = pd.MultiIndex.from_product([("new", "old"), range(6), (0, 0, 1, 1)])
-    rows = rows.set_names(["arm", "item", "level"]).to_frame(index=False)
-    rows["kind"] = rows["item"] % 2
-    crosswise = rows.assign(topic=rows["level"] ^ (rows["arm"] == "new"))
-    alike = rows.assign(topic=rows["level"])
-    fixed = ["kind", "level", "topic"]
-    assert needed(crosswise, ["item"], fixed, False) == ("level", "topic")
-    assert needed(alike, ["item"], fixed, False) == ()
-    assert needed(crosswise, ["item"], fixed[:2], False) == ()
-    assert needed(alike, ["item"], fixed, True) == tuple(fixed)

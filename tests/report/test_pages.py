@@ -22,7 +22,7 @@ from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
-from assay.report import checks, evaluations, pages, statements, tables
+from assay.report import evaluations, pages, statements, tables
 from browser_fixtures import CUT_OFF
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -398,12 +398,6 @@ def test_a_claim_that_is_its_condition_is_listed_without_it(text, repeated):
     claim = sample.entry(text, "holds", -7.0, -7.3, -6.9, **how)
     html = pages.index([{"data": sample.of(claim), "href": "a.html", "title": "a"}])
     assert ("holds if <code>a.x - b.x</code> is at most −2" in html) is repeated
-
-
-def test_a_note_that_begins_with_a_column_keeps_its_name():
-    notes = str(checks.noted(["right is 0 or 1", "a claim is new", "a/b: this"], ["right", "a"]))
-    assert "<li><code>right</code> is 0 or 1</li><li>A claim is new</li>" in notes
-    assert "<li><code>a/b</code>: this</li>" in notes
 
 
 def test_tokens_show_their_white_space():
