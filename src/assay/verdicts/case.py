@@ -15,7 +15,7 @@ from assay.verdicts import reading
 from assay.verdicts.columns import restates
 from assay.verdicts.conditions import Condition
 from assay.verdicts.rows import LARGEST
-from assay.verdicts.rule import Hypothesis, Interval, Sample, compiled, interval
+from assay.verdicts.rule import Hypothesis, Interval, Sample, interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,13 +152,3 @@ class Case:
         """Whether most units are in one arm only."""
         shared = rows.groupby(self.units[0])["arm"].nunique() > 1
         return self.unpaired or bool(shared.mean() < 0.5)
-
-    @cached_property
-    def sign(self) -> int:
-        """Whether the number grows with the arm that is judged (1), or falls (-1)."""
-        statistic, _ = compiled(self.whole.formula)
-        means = np.nanmean(self.whole.cells, 0)
-        k = [c.arm or self.main for c in self.condition.columns].index(self.main)
-        more = means.copy()
-        more[k] += 1e-3 * max(1.0, abs(means[k]))
-        return 1 if statistic(more[None])[0] >= statistic(means[None])[0] else -1
