@@ -39,6 +39,7 @@ NOWHERE = (math.nan, math.nan)
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Means of the terms, [draw, term] → [draw]."""
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
+OfControl = Literal["beaten", "satisfies", "open"]
 
 
 # ---- what a number is made of --------------------------------------------------------------------
@@ -240,7 +241,8 @@ def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
         off = off.mean() - off  # of equal numbers exactly 0
         part = share * float(np.sum(off**2))
         variance, third = variance + part, third + share**1.5 * float(np.sum(off**3))
-        spread += part**2 / max(_worth(weights[s]) - 1, 1e-9)
+        worth = (weights[s] ** 2).sum() ** 2 / (weights[s] ** 4).sum()  # units of equal size
+        spread += part**2 / max(worth - 1, 1e-9)
         points[s] = estimate + (len(s) - 1) * off
     df = variance**2 / spread if spread > 0 else min(map(len, strata)) - 1.0
     return _Left(estimate, variance, third, df, points, strata, bool(np.isfinite(left).all()))
@@ -250,9 +252,7 @@ def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.
     """How often each unit is in each term, the estimate, and that without each unit."""
     x, n = sample.cells, int(codes.max(initial=-1)) + 1
     known = np.isfinite(x)
-    zero = np.array(
-        [col[there][0] if there.any() else 0.0 for col, there in zip(x.T, known.T, strict=True)]
-    )
+    zero = np.nan_to_num(x[known.argmax(0), np.arange(x.shape[1])])  # the first number of each
     sums, counts = np.zeros((2, n, x.shape[1]))
     np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
     np.add.at(counts, codes, known)
@@ -260,11 +260,6 @@ def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.
     whole = zero + sums.sum(0) / counts.sum(0)
     left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
     return counts, float(statistic(whole[None])[0]), left
-
-
-def _worth(weights: np.ndarray) -> float:
-    """How many units of equal size these are worth: (Σw²)² / Σw⁴."""
-    return float((weights**2).sum() ** 2 / (weights**4).sum())
 
 
 def _ties(
@@ -290,11 +285,9 @@ def _half_alike(points: np.ndarray) -> bool:
 
 def _divides(sample: Sample) -> bool:
     """Whether the 98% interval of everything that is divided by lies on one side of 0."""
-    for divisor in compiled(sample.formula)[1]:
-        low, high = interval(replace(sample, formula=divisor, bounds=None, ends=None)).limits(0.98)
-        if low <= 0 <= high:
-            return False
-    return True
+    plain = replace(sample, bounds=None, ends=None)
+    each = [interval(replace(plain, formula=x)).limits(0.98) for x in compiled(sample.formula)[1]]
+    return not any(low <= 0 <= high for low, high in each)
 
 
 def bent(q: float, third: float, variance: float) -> float:
@@ -435,7 +428,7 @@ class Tested:
         satisfied: how many of its arms have an estimate in the range, of `draws`.
     """
 
-    outcome: Literal["beaten", "satisfies", "open"]
+    outcome: OfControl
     arm: str
     estimate: float
     low: float
@@ -474,7 +467,7 @@ class Verdict:
     thresholds: tuple[float, float] | None = None
 
 
-# ---- one arm -------------------------------------------------------------------------------------
+# ---- one arm, and a control ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -485,13 +478,9 @@ class Arm:
     reason: str
     about: str
     interval: Interval
+    estimate: float
     low: float
     high: float
-
-    @property
-    def estimate(self) -> float:
-        """The number itself."""
-        return self.interval.estimate
 
 
 def judge_arm(h: Hypothesis, sample: Sample, unmet: Sequence[str] | None = None) -> Arm:
@@ -513,20 +502,18 @@ def judge_arm(h: Hypothesis, sample: Sample, unmet: Sequence[str] | None = None)
     }
     reason = next((code for code, applies in reasons.items() if applies), "")
     about = unmet[0] if reason == "gate" and unmet else ""
-    return Arm("undecided" if reason else outcome, reason, about, i, low, high)
-
-
-# ---- controls ------------------------------------------------------------------------------------
+    return Arm("undecided" if reason else outcome, reason, about, i, i.estimate, low, high)
 
 
 @dataclass(frozen=True)
 class _Rival:
+    """An arm of a control, how far the method is ahead of it, and the limits of that."""
+
     name: str
     arm: Arm
     lead: Interval
     limits: tuple[float, float]
-    """Of the lead."""
-    outcome: Literal["beaten", "satisfies", "open"]
+    outcome: OfControl
 
 
 def _rival(h: Hypothesis, method: Arm, ours: Sample, theirs: Sample, name: str) -> _Rival:
@@ -534,7 +521,7 @@ def _rival(h: Hypothesis, method: Arm, ours: Sample, theirs: Sample, name: str) 
     method is ahead of it."""
     arm, lead = judge_arm(h, theirs), interval(less(ours, theirs), h.folds)
     limits = lead.limits(h.level)
-    outcome: Literal["beaten", "satisfies", "open"] = "open"
+    outcome: OfControl = "open"
     if arm.outcome == "holds":
         outcome = "satisfies"
     elif arm.reason in ("", "straddles"):
@@ -550,7 +537,7 @@ def _loose(h: Hypothesis) -> float:
     return 1 - 4 * (1 - h.level)
 
 
-def by_count(satisfied: int, draws: int) -> Literal["beaten", "satisfies", "open"]:
+def by_count(satisfied: int, draws: int) -> OfControl:
     """What becomes of a noise family: none of 20, or at most one of 40, has to satisfy the claim.
 
     A thing that is itself such a draw holds by luck in at most 2.5% of cases, whatever share of
@@ -591,18 +578,15 @@ def judge(h: Hypothesis, samples: Mapping[str, Sample], unmet: Sequence[str] = (
     }
     controls = {c.name: _tested(h, c, rivals[c.name]) for c in h.controls}
     outcome, reason, about = _outcome(h, method, controls, samples)
-    verdict = Verdict(
+    every = [r for family in rivals.values() for r in family]
+    is_open = outcome == "undecided" and reason in ("straddles", "few-units", "control")
+    return Verdict(
         *(outcome, reason, about, method.estimate, method.low, method.high, method.interval.n),
         controls=controls,
         strongest=max(controls, key=lambda c: h.depth(controls[c].estimate), default=""),
-        detectable=detectable(h, method),
-    )
-    every = [r for family in rivals.values() for r in family]
-    in_the_way = outcome == "unspecific" or reason == "control"
-    return replace(
-        verdict,
-        price=price(h, verdict, method, every),
-        thresholds=thresholds(h, method, rivals) if in_the_way else None,
+        price=price(h, method, every) if is_open else None,
+        detectable=detectable(h, method.interval),
+        thresholds=thresholds(h, method, rivals) if reason == "control" else None,
     )
 
 
@@ -643,26 +627,23 @@ def _could_fail(
 # ---- what would decide it ------------------------------------------------------------------------
 
 
-def price(
-    h: Hypothesis, v: Verdict, method: Arm, rivals: Sequence[_Rival]
-) -> tuple[str, int] | None:
+def price(h: Hypothesis, method: Arm, rivals: Sequence[_Rival]) -> tuple[str, int] | None:
     """The kind of unit and the number of them that would decide an open claim in four of five
-    experiments, if the estimates were the truth; None where it is not a matter of units.
+    experiments, if the estimates were the truth; None where there are as many.
 
     Formula: n V_a / ((d / (z_level + z_power))² - the variance that these units do not cause)
     """
-    if v.outcome != "undecided" or v.reason not in ("straddles", "few-units", "control"):
-        return None
+    n = method.interval.n
     needs = [_needed(method.interval, _to_edge(h, method.estimate), h.level)]
     for r in rivals:
         if r.outcome == "open":
             needs.append(_needed(r.arm.interval, _to_edge(h, r.arm.estimate), _loose(h)))
             needs.append(_needed(r.lead, abs(r.lead.estimate), h.level))
     unit, most = max(needs, key=lambda need: need[1])
-    fewest = min(v.n, key=lambda u: v.n[u])
-    if v.n[fewest] < h.fewest and most <= v.n.get(unit, 0):
+    fewest = min(n, key=lambda u: n[u])
+    if n[fewest] < h.fewest and most <= n[unit]:
         unit, most = fewest, h.fewest
-    return (unit, most) if most > v.n[unit] else None
+    return (unit, most) if most > n[unit] else None
 
 
 def _to_edge(h: Hypothesis, x: float) -> float:
@@ -682,18 +663,17 @@ def _needed(i: Interval, distance: float, level: float) -> tuple[str, int]:
     return unit, min(MOST + 1, math.ceil(n * i.parts[k] / (want - rest)) + 2)
 
 
-def detectable(h: Hypothesis, method: Arm) -> float:
+def detectable(h: Hypothesis, i: Interval) -> float:
     """The nearest number in the range that four in five such experiments would find to be there.
 
     Formula: threshold ± (t_level + z_power) √V
     """
-    i = method.interval
     if not i.df >= 1 or not math.isfinite(i.variance) or i.bounds:
         return math.nan
     t = float(special.stdtrit(i.df, (1 + h.level) / 2))
     reach = (t + float(special.ndtri(POWER))) * math.sqrt(i.variance)
     ends = [x + sign * reach for x, sign in ((h.low, 1), (h.high, -1)) if math.isfinite(x)]
-    return min(ends, key=lambda x: abs(x - method.estimate), default=math.nan)
+    return min(ends, key=lambda x: abs(x - i.estimate), default=math.nan)
 
 
 def thresholds(
@@ -703,22 +683,17 @@ def thresholds(
     the method's. None if there are none, or the claim has two sides."""
     if math.isfinite(h.low) == math.isfinite(h.high):
         return None
-    side = 1 if math.isfinite(h.low) else -1
-    ours = method.low if side > 0 else method.high
-    noise = {c.name for c in h.controls if c.noise}
-    edges = []
+    up, counted = math.isfinite(h.low), {c.name for c in h.controls if c.noise}
+    edges = list[float]()
     for name, family in rivals.items():
-        if name in noise and len(family) >= DRAWS:
-            edges.append(max(side * r.arm.estimate for r in family))
+        if name in counted and len(family) >= DRAWS:
+            edges += [r.arm.estimate for r in family]
             continue
-        for r in family:
-            if not side * r.limits[0 if side > 0 else 1] > 0:
-                return None
-            edges.append(side * r.arm.interval.limits(_loose(h))[1 if side > 0 else 0])
-    edge = max(edges)
-    if not edge < side * ours:
-        return None
-    return (edge, ours) if side > 0 else (ours, -edge)
+        if not all(r.limits[0] > 0 if up else r.limits[1] < 0 for r in family):
+            return None
+        edges += [r.arm.interval.limits(_loose(h))[up] for r in family]
+    ends = (max(edges), method.low) if up else (method.high, min(edges))
+    return ends if ends[0] < ends[1] else None
 
 
 def at_once(level: float, claims: int) -> float:

@@ -125,13 +125,13 @@ def estimate(
 
 def _case(rows: Rows, asked: Claim, conditions: Sequence[Condition], unpaired: bool) -> Case:
     """The claim about the rows. Raises: DataError, ClaimError: they lack what it names."""
-    frame, units = rows.frame, asked.unit
+    frame, units = rows.frame, tuple(asked.unit)
     frame = frame if "arm" in frame else frame.assign(arm="main")
     for condition in conditions:
         frame = _checked(frame, rows.source, condition, units)
     h = Hypothesis(level=asked.level, folds=asked.folds)
-    about = (asked.fixed, (), rows.levels, unpaired, asked.bounds)
-    return Case(frame, conditions[0], h, units, *about)
+    fixed = tuple(asked.fixed)
+    return Case(frame, conditions[0], h, units, fixed, (), rows.levels, unpaired, asked.bounds)
 
 
 def _checked(
