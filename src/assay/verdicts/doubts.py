@@ -8,7 +8,7 @@ that speak for fewer than they are stand in `dependence`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,7 +201,7 @@ def twins(case: Case) -> Note | None:
     pairs = [*itertools.product(controls, case.compared[1:])]
     for a, b in (*pairs, *itertools.product(case.compared, others)):
         if all(a in w and b in w and w[a].nunique() >= len(w) / 2 for w in wide):
-            same = [np.isclose(w[a], w[b], 1e-5, 1e-5 * w[b].std()) for w in wide]
+            same = [np.isclose(w[a], w[b], 0, 1e-5 * w[b].std()) for w in wide]
             if (share := float(np.logical_and.reduce(same).mean())) >= MOST:
                 return Note("twins", {"one": a, "other": b, "share": share})
     return None
@@ -280,8 +280,3 @@ def doubts(case: Case, verdict: Verdict) -> tuple[Note, ...]:
     if verdict.outcome != "holds" or min(verdict.n.values()) < FEWEST:
         return ()
     return tuple(note for look in DOUBTS if (note := look(case)))
-
-
-def decisive(notes: Sequence[Note]) -> Note | None:
-    """The note that leaves a claim open, if one does."""
-    return next((note for note in notes if note.doubt), None)

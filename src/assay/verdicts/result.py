@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import platform
 import re
@@ -40,8 +39,6 @@ REASONS = MappingProxyType(
 )
 """What a reason of a verdict means; that of a doubt is in its note."""
 WIDTH, GLUE = 100, "\u00a0"
-FORMULA = re.compile(r"^[=+\-@\t\r]")
-"""How a text begins that a spreadsheet would run."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +141,6 @@ class Result:
 
         return result_file.save(self, path)
 
-    def to_csv(self) -> str:
-        """The table of `to_pandas` as CSV, in which no cell is a formula."""
-        return safe_csv(self.to_pandas())
-
     def to_markdown(self) -> str:
         """A table in Markdown."""
         shown = _shown(self)
@@ -201,17 +194,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def safe_csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV. A text that a spreadsheet would take for a formula begins with ' in it."""
-
-    def safe(x: Any) -> Any:
-        return f"'{x}" if isinstance(x, str) and FORMULA.match(x) else x
-
-    texts = [c for c in map(str, frame) if not pd.api.types.is_numeric_dtype(frame[c])]
-    frame = frame.assign(**{c: frame[c].astype(object).map(safe) for c in texts})
-    return str(frame.rename(columns=safe).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))
 
 
 # ---- text ----------------------------------------------------------------------------------------
