@@ -199,7 +199,13 @@ def interval(sample: Sample, folds: str = "") -> Interval:
         variance = max(sum(parts) - ways[2].variance, *parts)
     spread = sum(p**2 / way.df for p, way in zip(parts, ways, strict=False) if way.df > 0)
     df = variance**2 / spread if spread > 0 else min(way.df for way in ways)
-    tied, bounds, points = _ties(sample, ways, variance, n)
+    first, single = ways[0], len(n) == 1
+    tied = variance == 0 or (single and first.alike and not sample.ends)  # an F1 has two points
+    simple = variance == 0 or (single and first.strata == 1)
+    bounds = sample.bounds if simple and (tied or sample.exact) else None
+    points = first.points
+    if bounds and not single:  # as many cells of one number as share no unit
+        points = np.full(min(n.values()), estimate)
     return Interval(
         *(estimate, n, variance, third, df, tuple(parts), points, bounds, sample.ends),
         ties=tied and not bounds,
@@ -212,7 +218,8 @@ class _Left:
     """What leaving out each unit of one kind shows of an estimate.
 
     Attributes:
-        strata: units that are in the same terms, such as those of one of two independent arms.
+        strata: how many sets of units are in the same terms, such as two of independent arms.
+        alike: half of the units of one of them or more add one number, to twelve digits.
     """
 
     estimate: float
@@ -220,7 +227,8 @@ class _Left:
     third: float
     df: float
     points: np.ndarray
-    strata: list[np.ndarray]
+    strata: int
+    alike: bool
     defined: bool
 
 
@@ -236,6 +244,7 @@ def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
         strata = [np.arange(n)]
     weights, points = counts.sum(1), np.empty(n)
     variance = third = spread = 0.0
+    alike = False
     for s in strata:
         off, share = left[s] - left[s][0], (len(s) - 1) / len(s)
         off = off.mean() - off  # of equal numbers exactly 0
@@ -244,8 +253,11 @@ def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
         worth = (weights[s] ** 2).sum() ** 2 / (weights[s] ** 4).sum()  # units of equal size
         spread += part**2 / max(worth - 1, 1e-9)
         points[s] = estimate + (len(s) - 1) * off
+        digits = np.round(points[s] / (np.abs(points[s]).max() or 1.0), 12)
+        alike |= bool(2 * np.unique(digits, return_counts=True)[1].max() >= len(s))
     df = variance**2 / spread if spread > 0 else min(map(len, strata)) - 1.0
-    return _Left(estimate, variance, third, df, points, strata, bool(np.isfinite(left).all()))
+    defined = bool(np.isfinite(left).all())
+    return _Left(estimate, variance, third, df, points, len(strata), alike, defined)
 
 
 def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
@@ -260,27 +272,6 @@ def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.
     whole = zero + sums.sum(0) / counts.sum(0)
     left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
     return counts, float(statistic(whole[None])[0]), left
-
-
-def _ties(
-    sample: Sample, ways: Sequence[_Left], variance: float, n: Mapping[str, int]
-) -> tuple[bool, tuple[float, float] | None, np.ndarray]:
-    """Whether units tie, the bounds between which limits are exact, and the units' numbers. What
-    units add to a number between ends may be alike, as each is a hit or a miss to an F1."""
-    first, single = ways[0], len(n) == 1
-    alike = single and not sample.ends and any(_half_alike(first.points[s]) for s in first.strata)
-    tied = variance == 0 or alike
-    simple = single and len(first.strata) == 1
-    bounds = sample.bounds if (tied or sample.exact) and (simple or variance == 0) else None
-    if bounds and not single:  # as many cells of one number as share no unit
-        return tied, bounds, np.full(min(n.values()), first.estimate)
-    return tied, bounds, first.points
-
-
-def _half_alike(points: np.ndarray) -> bool:
-    """Whether half of these or more are one and the same number, to twelve digits."""
-    size = np.abs(points).max(initial=0.0) or 1.0
-    return 2 * np.unique(np.round(points / size, 12), return_counts=True)[1].max() >= len(points)
 
 
 def _divides(sample: Sample) -> bool:
