@@ -27,7 +27,6 @@ class Case:
         fixed: columns over whose values the claim does not generalise.
         results: columns that the arm causes, as it causes the number that is judged.
         leveled: columns whose levels are never averaged unless the claim says so.
-        unpaired: whether each arm has units of its own, though they are named alike.
     """
 
     rows: pd.DataFrame
@@ -37,7 +36,6 @@ class Case:
     fixed: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
     leveled: tuple[str, ...] = ()
-    unpaired: bool = False
     bounds: tuple[float, float] | None = None
 
     @property
@@ -81,8 +79,6 @@ class Case:
         arms = {}
         for arm, of in rows.groupby("arm", sort=False):
             keys = [*self.units, *(d for d in self.dims if of[d].notna().any())]
-            if self.unpaired:
-                of = of.assign(**{keys[0]: f"{arm}/" + of[keys[0]].astype(str)})
             if math.prod(of[key].nunique() for key in keys) > LARGEST:
                 raise DataError("too-large", f"{' × '.join(keys)} are too many cells", str(arm))
             cells = of.set_index(keys)[[*self.numbers]]
@@ -133,9 +129,7 @@ class Case:
         """A row for each unit of the only kind, in the order of the table: `adds`, what it adds to
         the number, and the columns that are the same in all its rows and do not restate this."""
         rows, (unit, *_) = self.levels, self.units
-        label = rows[unit].astype(str)
-        label = (rows["arm"] + "/" + label) if self.unpaired else label
-        by_unit = rows.drop(columns=[unit, "arm"]).groupby(label, sort=False)
+        by_unit = rows.drop(columns=[unit, "arm"]).groupby(rows[unit].astype(str), sort=False)
         first, known = by_unit.first(), by_unit.nunique(dropna=False).max() <= 1
         adds = pd.Series(interval(self.whole).points, np.unique(self.whole.units[unit]))
         taken = (*self.numbers, *self.results)
@@ -151,4 +145,4 @@ class Case:
     def has_own_units(self, rows: pd.DataFrame) -> bool:
         """Whether most units are in one arm only."""
         shared = rows.groupby(self.units[0])["arm"].nunique() > 1
-        return self.unpaired or bool(shared.mean() < 0.5)
+        return bool(shared.mean() < 0.5)

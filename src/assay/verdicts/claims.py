@@ -191,7 +191,8 @@ def judge_arrays(
 
     h, samples, verdict = decide(claim, controls, about, conditions, read)
     own = samples[h.of].cells
-    idle = [c for c in controls if any(_equal(samples[a].cells, own) for a in c.arms)]
+    same = {arm for arm, x in samples.items() if np.array_equal(x.cells, own, equal_nan=True)}
+    idle = [c for c in controls if same.intersection(c.arms)]
     if idle:
         able = replace(h, controls=tuple(c for c in controls if c not in idle))
         verdict = rule.judge(able, samples, [verdict.about] * (verdict.reason == "gate"))
@@ -232,7 +233,3 @@ def _averaged(data: xr.Dataset, claim: Claim) -> xr.Dataset:
     """An arm's measures over units and levels alone."""
     over = [d for d in (*claim.fixed, *REPEATS) if d in data.dims and d not in claim.unit]
     return data.mean(over, skipna=False) if over else data
-
-
-def _equal(x: np.ndarray, y: np.ndarray) -> bool:
-    return x.shape == y.shape and np.array_equal(x, y, equal_nan=True)

@@ -25,13 +25,10 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from assay.errors import ClaimError, nearest
 from assay.verdicts import rule
 
-Arms = Mapping[str, xr.Dataset]
-Swap = Mapping[str, str] | None
 LONGEST, DEEPEST = 2_000, 100
 """Characters of a condition, and operations within operations."""
 COMPARISONS: dict[type, Callable[..., Any]] = {

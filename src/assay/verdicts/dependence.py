@@ -170,7 +170,7 @@ def order(case: Case) -> Note | None:
     Formula: n (1 - r) / (1 + r) units for a correlation r of neighbours.
     Source: Bartlett 1946; von Neumann 1941 (the test); Zwiers and von Storch 1995.
     """
-    if len(case.units) > 1 or case.unpaired:
+    if len(case.units) > 1:
         return None
     orders, x, n = _orders(case), case.by_unit["adds"].to_numpy(), len(case.by_unit)
     fixed = [name for name in case.fixed if name in case.by_unit]

@@ -19,15 +19,7 @@ import numpy as np
 import xarray as xr
 
 from assay.errors import ClaimError, nearest
-from assay.verdicts.conditions import (
-    COMPARISONS,
-    Column,
-    Condition,
-    column,
-    dims_of,
-    kind_of,
-    number,
-)
+from assay.verdicts.conditions import COMPARISONS, Condition, column, dims_of, kind_of, number
 from assay.verdicts.rule import FUNCTIONS, SIGNS, Sample, compiled
 from assay.verdicts.statistics import ENDS, STATISTICS, of_all, pseudo_values
 
@@ -96,17 +88,17 @@ class Reading:
                 raise ClaimError("repeated-unit", f"a {unit} is there twice")
             self.labels[unit] = np.unique(np.concatenate(found))
 
-    def _read(self, column: Column) -> xr.DataArray:
+    def _read(self, arm: str, name: str, levels: Sequence[tuple[str, str]]) -> xr.DataArray:
         """A column at the levels that it names. Raises: ClaimError."""
-        data, name = self._arm(column.arm), column.name
+        data = self._arm(arm)
         if name not in data.data_vars:
             hint = nearest(name, map(str, data.data_vars))
             raise ClaimError("unknown-column", f"no number {name}; {hint}")
-        replaced = self.arms.get(column.arm or self.main, data).get(name, data[name])
+        replaced = self.arms.get(arm or self.main, data).get(name, data[name])
         for dim in {*self.condition.over} & {*replaced.dims} & {*data[name].dims}:
             if not data.get_index(dim).equals(replaced.get_index(dim)):
                 raise ClaimError("other-levels", f"{name} has other {dim}s in what stands in")
-        return self._of_units(_at_levels(data[name], column.levels))
+        return self._of_units(_at_levels(data[name], levels))
 
     def _of_units(self, x: xr.DataArray) -> xr.DataArray:
         """An array over all units and over levels. Raises: ClaimError: it has other dimensions."""
@@ -180,7 +172,7 @@ class Reading:
         if (x := number(node)) is not None:
             return x
         if (at := column(node)) is not None:
-            return self._read(at)
+            return self._read(*at)
         match node:
             case ast.BinOp(left=a, op=op, right=b):
                 return self._applied(SIGNS[type(op)], a, b)
@@ -212,17 +204,15 @@ class Reading:
         self.undefined |= bool((known & ~np.isfinite(out)).any())
         return _exact(out, *values) if function in (operator.add, operator.sub) else out
 
-    def _over(self, name: str, node: ast.expr, dims: tuple[str, ...]) -> xr.DataArray:
+    def _over(self, name: str, node: ast.expr, dims: tuple[str, ...]) -> Any:
         """Something of a unit's levels; nothing where one of them has no number."""
         x = xr.DataArray(self.values(node))
         if not {*dims} <= {*x.dims}:
             raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` lacks one of {dims}")
         if name in ("first", "argmax"):
             return _first(name, x, dims[0])
-        of: xr.DataArray = getattr(x, {"share": "mean", "count": "sum"}.get(name, name))(
-            dims, skipna=False
-        )
-        return of
+        method = {"share": "mean", "count": "sum"}.get(name, name)
+        return getattr(x, method)(dims, skipna=False)
 
     def _by_unit(self, node: ast.expr) -> np.ndarray:
         """A number of each unit, with an axis of length 1 where it is the same for all."""

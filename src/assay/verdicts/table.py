@@ -130,8 +130,11 @@ def _case(rows: Rows, asked: Claim, conditions: Sequence[Condition], unpaired: b
     for condition in conditions:
         frame = _checked(frame, rows.source, condition, units)
     h = Hypothesis(level=asked.level, folds=asked.folds)
+    if unpaired:
+        own = frame["arm"] + "/" + frame[units[0]].astype(str)
+        frame = frame.assign(**{units[0]: own})
     fixed = tuple(asked.fixed)
-    return Case(frame, conditions[0], h, units, fixed, (), rows.levels, unpaired, asked.bounds)
+    return Case(frame, conditions[0], h, units, fixed, (), rows.levels, asked.bounds)
 
 
 def _checked(
