@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from assay.errors import DataError
+from assay.errors import AssayError, DataError
 from assay.verdicts import reading
 from assay.verdicts.columns import restates
 from assay.verdicts.conditions import Condition
@@ -106,9 +107,11 @@ class Case:
         """What decides the claim."""
         return self.sample(self.rows)
 
-    def again(self, rows: pd.DataFrame) -> Interval:
-        """The interval of the claim's number, by other rows. Raises: ClaimError."""
-        return interval(self.sample(rows), self.h.folds)
+    def again(self, rows: pd.DataFrame, arm: str = "") -> Interval | None:
+        """The interval of the claim's number by other rows, or of another arm, if there is one."""
+        with suppress(AssayError):
+            return interval(self.sample(rows, arm), self.h.folds)
+        return None
 
     def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows at the levels that every column of the claim names."""

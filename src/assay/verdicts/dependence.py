@@ -36,10 +36,10 @@ Grouping = tuple[str, str, Interval, bool]
 """What units share, in how many groups, the interval by these, and whether they may decide."""
 
 
-def open_by(case: Case, code: str, by: Interval | Limits, **data: object) -> Note | None:
-    """A note with an interval, if the claim does not hold by that."""
-    low, high = limits_of(case, by) if isinstance(by, Interval) else by
-    if case.h.outcome(low, high) == "holds":
+def open_by(case: Case, code: str, by: Interval | Limits | None, **data: object) -> Note | None:
+    """A note with an interval, if there is one and the claim does not hold by that."""
+    low, high = limits_of(case, by) if isinstance(by, Interval) else by or (-math.inf, math.inf)
+    if by is None or case.h.outcome(low, high) == "holds":
         return None
     return Note(code, {**data, "low": float(low), "high": float(high)})
 
@@ -223,6 +223,6 @@ def missing(case: Case) -> Note | None:
     for lows in itertools.product((True, False), repeat=len(case.compared)):
         is_low = arms.isin([*itertools.compress(case.compared, lows)])
         filled = rows.fillna(low[is_low]).fillna(high)
-        ends.append(limits_of(case, case.again(filled.reset_index())))
+        ends.append(limits_of(case, interval(case.sample(filled.reset_index()), case.h.folds)))
     limits = (min(end for end, _ in ends), max(end for _, end in ends))
     return open_by(case, "missing", limits, n=gone, of=len(rows))

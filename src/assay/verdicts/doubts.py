@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from assay.errors import AssayError
 from assay.notes import Note
 from assay.verdicts.columns import FEW, as_numbers, is_name, plain, restates, steps
 from assay.verdicts.dependence import copies, doubtful, f_test, groups, missing, open_by, order
@@ -63,26 +62,13 @@ def choice(case: Case) -> Note | None:
 def _rivals(case: Case) -> Iterator[tuple[str, list[Interval]]]:
     """The claim's number of each arm that it does not name, and at each other level."""
     rows, others = case.rows, (arm for arm in case.arms if arm not in case.named)
-    yield "arms", [i for arm in others for i in _intervals(case, rows, arm)]
+    yield "arms", [i for arm in others if (i := case.again(rows, arm))]
     pairs = {pair for c in case.condition.columns for pair in c.levels}
     for dim, level in sorted(pairs, key=str):
         if len([d for d, _ in pairs if d == dim]) == 1:
             levels = [x for x in rows[dim].dropna().unique() if str(x) != str(level)]
             there = (rows[rows[dim] == x].assign(**{dim: level}) for x in levels)
-            yield f"levels of {dim}", [i for of in there for i in _intervals(case, of)]
-
-
-def _intervals(case: Case, rows: pd.DataFrame, arm: str = "") -> list[Interval]:
-    """The interval of the claim's number by other rows or of another arm, if there is one."""
-    try:
-        return [interval(case.sample(rows, arm), case.h.folds)]
-    except AssayError:
-        return []
-
-
-def _open_by_rows(case: Case, code: str, rows: pd.DataFrame, **data: object) -> Note | None:
-    """A note with the interval by other rows, if there is one and the claim does not hold by it."""
-    return doubtful(open_by(case, code, i, **data) for i in _intervals(case, rows))
+            yield f"levels of {dim}", [i for of in there if (i := case.again(of))]
 
 
 def imbalance(case: Case) -> Note | None:
@@ -108,7 +94,7 @@ def imbalance(case: Case) -> Note | None:
             x = np.column_stack([arm, np.eye(of.max() + 1)[of]])
             explained = x[:, 1:] @ np.linalg.lstsq(x, numbers, rcond=None)[0][1:]
             held = rows.assign(**(numbers - explained + explained.mean(0)))
-            if note := _open_by_rows(case, "imbalance", held, column=" and ".join(names)):
+            if note := open_by(case, "imbalance", case.again(held), column=" and ".join(names)):
                 return note
     return None
 
@@ -147,7 +133,7 @@ def drift(case: Case) -> Note | None:
         line = stats.linregress(off["at"], off["y"])
         if line.pvalue < CHANCE / len(times):
             held = rows.assign(**{number: rows[number] - line.slope * (at - at.mean())})
-            if note := _open_by_rows(case, "drift", held, column=name):
+            if note := open_by(case, "drift", case.again(held), column=name):
                 return note
     return None
 
@@ -216,9 +202,8 @@ def mixture(case: Case) -> Note | None:
     """
     parts = [*_kinds(case), *_levels(case)]
     for column, sign, value, there in parts:
-        for i in _intervals(case, case.rows[there]):
-            level = 1 - (1 - case.h.level) / len(parts)
-            low, high = (i.estimate, i.estimate) if i.ties else i.limits(level)
+        if i := case.again(case.rows[there]):
+            low, high = i.limits(1 - (1 - case.h.level) / len(parts))
             if case.h.outcome(low, high) == "fails":
                 part = {"column": column, "sign": sign, "value": value}
                 return Note("mixture", {**part, "low": float(low), "high": float(high)})
@@ -263,7 +248,8 @@ def heaps(case: Case) -> Note | None:
             if HEAP <= share < 1 and elsewhere <= SOME / 2:
                 gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
                 data = {"column": name, "value": value[:30], "share": share, "arm": arm}
-                if note := _open_by_rows(case, "heaps", case.rows[~unit_of.isin(gone)], **data):
+                i = case.again(case.rows[~unit_of.isin(gone)])
+                if note := open_by(case, "heaps", i, **data):
                     return note
     return None
 

@@ -18,7 +18,7 @@ from assay.verdicts.conditions import Condition, parse
 from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Estimate, Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rows import NOTHING, Rows, read
-from assay.verdicts.rule import LEVEL, Control, Hypothesis, Sample, Verdict, at_once
+from assay.verdicts.rule import LEVEL, Control, Hypothesis, Sample, Verdict, at_once, interval
 
 
 def judge_table(
@@ -119,7 +119,7 @@ def estimate(
     condition = parse(value)
     case = _case(read(table, arm), asked, [condition], unpaired)
     case = replace(case, h=replace(case.h, of=mains(asked, condition, case.arms)[0]))
-    i = case.again(case.rows)
+    i = interval(case.whole, folds)
     return Estimate(value, i.estimate, *i.limits(level), i.n, level)
 
 
