@@ -82,11 +82,6 @@ class Condition:
     functions: Mapping[str, Callable[..., Any]] = field(compare=False, repr=False)
 
     @property
-    def canonical(self) -> str:
-        """One text for one condition, however it is spaced or turned around."""
-        return f"{self.low:.12g} <= {ast.unparse(self.quantity)} <= {self.high:.12g}"
-
-    @property
     def arms(self) -> tuple[str, ...]:
         """The arms that it names, in order."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm))

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,9 @@ from scipy import spatial, special
 from scipy.cluster import hierarchy
 
 from assay.notes import Note
+from assay.verdicts.case import Case
 from assay.verdicts.columns import as_numbers, codes, is_even, is_name, is_text, wordings
 from assay.verdicts.rule import FEWEST, Interval, interval
-
-if TYPE_CHECKING:
-    from assay.verdicts.case import Case
 
 FAR = 6.0
 """How much farther than by chance the nearest unit outside a set of copies is."""
@@ -38,8 +36,10 @@ Grouping = tuple[str, str, Interval, bool]
 
 def open_by(case: Case, code: str, by: Interval | Limits | None, **data: object) -> Note | None:
     """A note with an interval, if there is one and the claim does not hold by that."""
-    low, high = limits_of(case, by) if isinstance(by, Interval) else by or (-math.inf, math.inf)
-    if by is None or case.h.outcome(low, high) == "holds":
+    if by is None:
+        return None
+    low, high = limits_of(case, by) if isinstance(by, Interval) else by
+    if case.h.outcome(low, high) == "holds":
         return None
     return Note(code, {**data, "low": float(low), "high": float(high)})
 

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from assay.notes import Note
+from assay.verdicts.case import Case
 from assay.verdicts.columns import FEW, as_numbers, is_name, plain, restates, steps
 from assay.verdicts.dependence import copies, doubtful, f_test, groups, missing, open_by, order
 from assay.verdicts.rule import FEWEST, LEVEL, Interval, Verdict, interval
-
-if TYPE_CHECKING:
-    from assay.verdicts.case import Case
 
 CHANCE = 0.01
 """The p-value below which arms differ in a column, shared among all that are looked at."""
