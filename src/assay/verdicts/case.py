@@ -39,11 +39,6 @@ class Case:
     leveled: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
 
-    @property
-    def main(self) -> str:
-        """The arm that is judged."""
-        return self.h.of
-
     @cached_property
     def arms(self) -> tuple[str, ...]:
         """Every arm of the table, in its order."""
@@ -52,7 +47,7 @@ class Case:
     @cached_property
     def compared(self) -> tuple[str, ...]:
         """The arms that the number is computed from, the one that is judged first."""
-        return tuple(dict.fromkeys((self.main, *self.condition.arms)))
+        return tuple(dict.fromkeys((self.h.of, *self.condition.arms)))
 
     @cached_property
     def numbers(self) -> tuple[str, ...]:
@@ -98,7 +93,7 @@ class Case:
         """What decides the claim, by these rows, with an arm in the method's place."""
         arms = self.measured if rows is self.rows else self.measures(rows)
         sample = reading.sample(
-            self.condition, arms, self.units, self.main, {self.main: arm or self.main}
+            self.condition, arms, self.units, self.h.of, {self.h.of: arm or self.h.of}
         )
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 

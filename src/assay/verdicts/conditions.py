@@ -37,15 +37,13 @@ COMPARISONS: dict[type, Callable[..., Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-EACH = {"abs": 1, "log": 1, "exp": 1, "sqrt": 1, "min": 2, "max": 2}
-"""Functions of numbers, and of how many."""
 OVER = ("mean", "sum", "max", "min", "median", "argmax", "first", "share", "count")
 """What `over=` takes of each unit's levels."""
 OF_UNITS = {"mean": 1, "share": 1, "std": 1, "corr": 2, "spearman": 2}
 OF_UNITS |= {"auroc": 2, "precision": 2, "recall": 2, "f1": 2}
 """Statistics of all units, and of how many columns. That a median exceeds 5 is the exact claim that
 share(x > 5) exceeds 0.5; no jackknife covers a median."""
-RESERVED = {*EACH, *OVER, *OF_UNITS}
+RESERVED = {*rule.FUNCTIONS, *OVER, *OF_UNITS}
 
 
 class Column(NamedTuple):
@@ -181,7 +179,7 @@ def kind_of(call: ast.Call, own: Collection[str]) -> Literal["own", "over", "eac
         return "own"
     if dims and name in OVER and n == 1 and (len(dims) == 1 or name not in ("argmax", "first")):
         return "over"
-    if not dims and EACH.get(name) == n:
+    if not dims and name in rule.FUNCTIONS and rule.FUNCTIONS[name].nin == n:
         return "each"
     if not dims and OF_UNITS.get(name) == n:
         return "units"

@@ -74,10 +74,13 @@ def groups(case: Case) -> Note | None:
 
 
 def _grouped(case: Case) -> Iterator[Grouping]:
-    """Each kind of groups that differ, and each pair of kinds that cross."""
+    """Each kind of groups that differ, also those of rows in cycles; pairs of kinds that cross."""
     adds, kinds = case.by_unit["adds"].to_numpy(), _kinds(case)
-    for name, of in kinds.items():
-        if f_test(adds, of) < ALIKE / len(kinds):
+    ways = [(name, of, ALIKE / len(kinds)) for name, of in kinds.items()]
+    for k in range(2, len(adds) // 4 + 1) if len(adds) <= MANY and not case.fixed else ():
+        ways.append((f"place in {k} rows", np.arange(len(adds)) % k, CHANCE / (len(adds) // 4)))
+    for name, of, chance in ways:
+        if f_test(adds, of) < chance:
             means = np.bincount(of, adds) / np.bincount(of)
             true_of_each = all(case.h.outcome(x, x) == "holds" for x in means)
             decide = len(means) >= FEWEST or not true_of_each

@@ -82,7 +82,7 @@ def imbalance(case: Case) -> Note | None:
     if len(case.units) > 1 or case.dims or not (related or shape == (2, 1)):
         return None
     rows = case.levels.drop_duplicates(["arm", case.units[0]]).dropna(subset=[*case.numbers])
-    numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.main).to_numpy(float)
+    numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.h.of).to_numpy(float)
     sides = numbers.to_numpy().T if related else [arm]
     cut = {name: steps(rows[name]) for name in _covariates(case, rows)}
     sets = [*((name,) for name in cut), *itertools.combinations(cut, 2)]
@@ -151,20 +151,20 @@ def invariants(case: Case) -> Note | None:
 
     Source: Lipsitch, Tchetgen Tchetgen and Cohen 2010 (negative controls).
     """
-    others = case.named[1:] if len(case.named) > 2 else [a for a in case.arms if a != case.main]
-    rows = case.at_levels(case.rows[case.rows["arm"].isin([case.main, *others])])
+    others = case.named[1:] if len(case.named) > 2 else [a for a in case.arms if a != case.h.of]
+    rows = case.at_levels(case.rows[case.rows["arm"].isin([case.h.of, *others])])
     if len(others) < 2 or case.has_own_units(rows):
         return None
     cells = rows.groupby([*case.units, *case.dims, "arm"], dropna=False)
     notes = list[Note]()
     for name in case.others(rows):
         wide = cells[name].first().unstack("arm").map(_shown)
-        main, usual, *rest = (wide[arm] for arm in (case.main, *others))
+        main, usual, *rest = (wide[arm] for arm in (case.h.of, *others))
         unlike = main != usual
         if unlike.mean() >= SOME and all((x == usual).all() for x in rest):
             pair = {"value": main[unlike].iloc[0], "usual": usual[unlike].iloc[0]}
             code = "invariants" if main.nunique() > 1 else "setting"
-            notes.append(Note(code, {"column": name, "arm": case.main, **pair}))
+            notes.append(Note(code, {"column": name, "arm": case.h.of, **pair}))
     return doubtful(notes)
 
 

@@ -53,7 +53,7 @@ SIGNS: dict[type, Callable] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-FUNCTIONS: dict[str, Callable] = {
+FUNCTIONS: dict[str, np.ufunc] = {
     "abs": np.abs,
     "log": np.log,
     "exp": np.exp,
@@ -496,31 +496,26 @@ def judge_arm(h: Hypothesis, sample: Sample, unmet: Sequence[str] | None = None)
     return Arm("undecided" if reason else outcome, reason, about, i, i.estimate, low, high)
 
 
-@dataclass(frozen=True)
-class _Rival:
-    """An arm of a control, how far the method is ahead of it, and the limits of that."""
-
-    name: str
-    arm: Arm
-    lead: Interval
-    limits: tuple[float, float]
-    outcome: OfControl
+_Rival = tuple[Tested, Interval, Interval]
+"""What became of an arm of a control, its interval, and that of how far the method is ahead."""
 
 
 def _rival(h: Hypothesis, method: Arm, ours: Sample, theirs: Sample, name: str) -> _Rival:
     """An arm against the method. It is beaten if its 80% interval lies outside the range, and the
     method is ahead of it."""
     arm, lead = judge_arm(h, theirs), interval(less(ours, theirs), h.folds)
-    limits = lead.limits(h.level)
+    low, high = lead.limits(h.level)
     outcome: OfControl = "open"
     if arm.outcome == "holds":
         outcome = "satisfies"
     elif arm.reason in ("", "straddles"):
         outside = h.outcome(*arm.interval.limits(_loose(h))) == "fails"
-        ahead = limits[0] > 0 if arm.estimate < h.low else limits[1] < 0
+        ahead = low > 0 if arm.estimate < h.low else high < 0
         if outside and (ahead or method.outcome != "holds"):
             outcome = "beaten"
-    return _Rival(name, arm, lead, limits, outcome)
+    limits = arm.estimate, arm.low, arm.high, (lead.estimate, low, high)
+    tested = Tested(outcome, name, *limits, int(h.depth(arm.estimate) >= 0), 1)
+    return tested, arm.interval, lead
 
 
 def _loose(h: Hypothesis) -> float:
@@ -540,16 +535,16 @@ def by_count(satisfied: int, draws: int) -> OfControl:
 
 
 def _tested(h: Hypothesis, control: Control, rivals: Sequence[_Rival]) -> Tested:
-    inside = sum(h.depth(r.arm.estimate) >= 0 for r in rivals)
-    known = sum(math.isfinite(r.arm.estimate) for r in rivals)
-    outcomes = {r.outcome for r in rivals}
+    """What became of a control, with the numbers of its strongest arm."""
+    arms = [tested for tested, _, _ in rivals]
+    inside, outcomes = sum(t.satisfied for t in arms), {t.outcome for t in arms}
+    known = sum(math.isfinite(t.estimate) for t in arms)
     if control.noise and known >= DRAWS:
         outcome = by_count(inside, known)
     else:
         outcome = next(o for o in ("satisfies", "open", "beaten") if o in outcomes)
-    r = max(rivals, key=lambda r: h.depth(r.arm.estimate))
-    lead = (r.lead.estimate, *r.limits)
-    return Tested(outcome, r.name, r.arm.estimate, r.arm.low, r.arm.high, lead, inside, len(rivals))
+    strongest = max(arms, key=lambda t: h.depth(t.estimate))
+    return replace(strongest, outcome=outcome, satisfied=inside, draws=len(arms))
 
 
 # ---- the verdict ---------------------------------------------------------------------------------
@@ -626,10 +621,10 @@ def price(h: Hypothesis, method: Arm, rivals: Sequence[_Rival]) -> tuple[str, in
     """
     n = method.interval.n
     needs = [_needed(method.interval, _to_edge(h, method.estimate), h.level)]
-    for r in rivals:
-        if r.outcome == "open":
-            needs.append(_needed(r.arm.interval, _to_edge(h, r.arm.estimate), _loose(h)))
-            needs.append(_needed(r.lead, abs(r.lead.estimate), h.level))
+    for tested, of, lead in rivals:
+        if tested.outcome == "open":
+            needs.append(_needed(of, _to_edge(h, of.estimate), _loose(h)))
+            needs.append(_needed(lead, abs(lead.estimate), h.level))
     unit, most = max(needs, key=lambda need: need[1])
     fewest = min(n, key=lambda u: n[u])
     if n[fewest] < h.fewest and most <= n[unit]:
@@ -678,11 +673,11 @@ def thresholds(
     edges = list[float]()
     for name, family in rivals.items():
         if name in counted and len(family) >= DRAWS:
-            edges += [r.arm.estimate for r in family]
+            edges += [tested.estimate for tested, _, _ in family]
             continue
-        if not all(r.limits[0] > 0 if up else r.limits[1] < 0 for r in family):
+        if not all(t.lead[1] > 0 if up else t.lead[2] < 0 for t, _, _ in family):
             return None
-        edges += [r.arm.interval.limits(_loose(h))[up] for r in family]
+        edges += [of.limits(_loose(h))[up] for _, of, _ in family]
     ends = (max(edges), method.low) if up else (method.high, min(edges))
     return ends if ends[0] < ends[1] else None
 

@@ -202,7 +202,7 @@ def _notes(case: Case, verdict: Verdict, tries: int) -> list[Note]:
     notes, rows, cell = list[Note](), case.levels, ["arm", *case.units, *case.dims]
     if rows.duplicated(cell).any():
         notes.append(Note("averaged", {"n": len(rows), "cells": len(rows.drop_duplicates(cell))}))
-    ours = rows[rows["arm"] == case.main]
+    ours = rows[rows["arm"] == case.h.of]
     for unit in case.units:
         of = ours[unit].nunique()
         if verdict.n[unit] < of:
