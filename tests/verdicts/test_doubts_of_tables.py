@@ -302,10 +302,10 @@ def times(slope, turns):
 
 
 def test_a_number_that_follows_the_time_has_drifted():
-    note = found(times(0.03, False))["drift"]
+    note = found(times(0.03, False))["imbalance"]
     assert note["column"] == "count" and note["low"] < 0 < note["high"]
     assert found(times(0.0, True)) == {}
-    assert "drift" not in found(times(0.005, True))
+    assert "imbalance" not in found(times(0.005, True))
 
 
 # ---- what arms have in common --------------------------------------------------------------------

@@ -8,7 +8,7 @@ that speak for fewer than they are stand in `dependence`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ HEAP = 0.25
 KINDS = 6
 """A column of at most so many values tells kinds of units apart; of others, the halves are two."""
 
+Covariate = tuple[str, float, np.ndarray]
+"""A column, the p-value of its not going with what is compared, and what is held fixed."""
 Part = tuple[str, str, str, pd.Series]
 """A column, = or ≠, a value of it, and which rows these are."""
 
@@ -71,11 +73,12 @@ def _rivals(case: Case) -> Iterator[tuple[str, list[Interval]]]:
 
 def imbalance(case: Case) -> Note | None:
     """A column, or two, of which the arms have other shares, or that both sides of a correlation
-    follow. Of arms with the same units only names count: a number that an arm changes is mostly
-    another result of it.
+    follow; or a time that the number follows, of arms that were measured one after another. Of arms
+    with the same units only names count: a number that an arm changes is mostly another result.
 
     Formula: the claim's number, less what the column explains by least squares next to the arm.
-    Source: Greenland 1989 (change in estimate); Yule 1897 (partial correlation).
+    Source: Greenland 1989 (change in estimate); Yule 1897 (partial correlation); Box, Hunter and
+    Hunter 1978 (drift).
     """
     shape = len(case.compared), len(case.numbers)
     related = shape == (1, 2) and case.whole.ends == (-1, 1)
@@ -83,65 +86,47 @@ def imbalance(case: Case) -> Note | None:
         return None
     rows = case.levels.drop_duplicates(["arm", case.units[0]]).dropna(subset=[*case.numbers])
     numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.h.of).to_numpy(float)
-    sides = numbers.to_numpy().T if related else [arm]
-    cut = {name: steps(rows[name]) for name in _covariates(case, rows)}
-    sets = [*((name,) for name in cut), *itertools.combinations(cut, 2)]
-    for names in sets:
-        of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
-        if 0 < of.max() <= len(of) / 4 and max(f_test(x, of) for x in sides) < CHANCE / len(sets):
-            x = np.column_stack([arm, np.eye(of.max() + 1)[of]])
+    ways = [*_shares(case, rows, numbers.to_numpy().T if related else [arm])]
+    ways += [] if related else _times(case, rows)
+    for name, chance, x in ways:
+        if chance < CHANCE / len(ways):
+            x = np.column_stack([arm, x])
             explained = x[:, 1:] @ np.linalg.lstsq(x, numbers, rcond=None)[0][1:]
             held = rows.assign(**(numbers - explained + explained.mean(0)))
-            if note := open_by(case, "imbalance", case.again(held), column=" and ".join(names)):
+            if note := open_by(case, "imbalance", case.again(held), column=name):
                 return note
     return None
 
 
-def _covariates(case: Case, rows: pd.DataFrame) -> list[str]:
-    """The columns of units: those that fix no number, and with units in several arms only a few
-    names, some of them in each arm."""
-    own, found = case.has_own_units(case.levels), list[str]()
+def _shares(case: Case, rows: pd.DataFrame, sides: Iterable[np.ndarray]) -> Iterator[Covariate]:
+    """The columns of units, and pairs of them: those that fix no number, and with units in several
+    arms only a few names, some of them in each arm."""
+    own, cut = case.has_own_units(case.levels), dict[str, np.ndarray]()
     for name in case.others(rows):
         x = rows[name]
         arms = [set(plain(of)) for _, of in x.groupby(rows["arm"])]
         named = is_name(x) and x.dtype != bool and x.nunique() <= FEW
         shared = named and bool(set.intersection(*arms)) and max(map(len, arms)) > 1
         if (own or shared) and not any(restates(x, rows[number]) for number in case.numbers):
-            found.append(name)
-    return found
+            cut[name] = steps(x)
+    for names in [*((name,) for name in cut), *itertools.combinations(cut, 2)]:
+        of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
+        if 0 < of.max() <= len(of) / 4:
+            chance = max(f_test(x, of) for x in sides)
+            yield " and ".join(names), chance, np.eye(of.max() + 1)[of]
 
 
-def drift(case: Case) -> Note | None:
-    """Arms were measured one after another, and the number follows the time within each: a date,
-    or a counter of all rows.
-
-    Formula: the claim's number, less what the time explains by least squares next to the arm.
-    Source: Box, Hunter and Hunter 1978.
-    """
-    if len(case.numbers) > 1 or len(case.compared) != 2 or case.whole.ends:
-        return None
-    (number,), rows = case.numbers, case.levels.dropna(subset=[*case.numbers])
-    times = _times(case, rows)
-    for name, at in times.items():
-        both = pd.DataFrame({"at": at, "y": rows[number]})
-        means = both.groupby(rows["arm"]).transform("mean")
-        off, apart = both - means, means["at"].max() - means["at"].min()
-        if not apart >= off["at"].std(ddof=0) > 0:
-            continue
-        line = stats.linregress(off["at"], off["y"])
-        if line.pvalue < CHANCE / len(times):
-            held = rows.assign(**{number: rows[number] - line.slope * (at - at.mean())})
-            if note := open_by(case, "drift", case.again(held), column=name):
-                return note
-    return None
-
-
-def _times(case: Case, rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """The columns that are dates, or count all rows."""
-    numbers = {name: as_numbers(rows[name]) for name in case.others(rows)}
-    known = {name: x for name, x in numbers.items() if x is not None}
-    counts = {name for name, x in known.items() if x.is_unique and not (x % 1).any()}
-    return {name: x for name, x in known.items() if name in counts or is_name(rows[name])}
+def _times(case: Case, rows: pd.DataFrame) -> Iterator[Covariate]:
+    """The columns that are dates, or count all rows, if the arms are apart in them."""
+    for name in case.others(rows):
+        x = as_numbers(rows[name])
+        if x is not None and (is_name(rows[name]) or (x.is_unique and not (x % 1).any())):
+            both = pd.DataFrame({"at": x, "y": rows[case.numbers[0]]})
+            means = both.groupby(rows["arm"]).transform("mean")
+            off, apart = both - means, means["at"].max() - means["at"].min()
+            if apart >= off["at"].std(ddof=0) > 0:
+                chance = stats.linregress(off["at"], off["y"]).pvalue
+                yield name, chance, np.column_stack([np.ones(len(x)), x])
 
 
 def invariants(case: Case) -> Note | None:
@@ -253,7 +238,7 @@ def heaps(case: Case) -> Note | None:
 
 
 DOUBTS: tuple[Callable[[Case], Note | None], ...] = (
-    *(groups, copies, order, missing, choice, imbalance, drift),
+    *(groups, copies, order, missing, choice, imbalance),
     *(invariants, twins, mixture, heaps),
 )
 """Each finds one note at most; the first that doubts is the reason of an open verdict."""
