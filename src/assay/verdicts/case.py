@@ -111,10 +111,7 @@ class Case:
     def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows at the levels that every column of the claim names."""
         for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
-            at = (rows[dim].astype(str) == level).to_numpy()
-            if not at.any() and rows[dim].dtype.kind in "iuf":
-                at = np.isclose(rows[dim].to_numpy(float), float(level), atol=0)
-            rows = rows[at]
+            rows = rows[reading.is_level(rows[dim].to_numpy(), level)]
         return rows
 
     @cached_property

@@ -159,7 +159,7 @@ def _check(node: ast.expr, own: Collection[str], inside: str = "") -> list[Colum
             if kind == "units" and inside:
                 raise ClaimError("nested", f"{name} of all units cannot stand inside {inside}")
             if kind == "own":
-                node.args = parts = [_whole(x) for x in parts]
+                return [Column(word(x), "") for x in parts if number(x) is None]
             inside = name if kind in ("over", "units") else inside
         case _ if number(node) is None:
             if at := column(node):
@@ -174,7 +174,7 @@ def _check(node: ast.expr, own: Collection[str], inside: str = "") -> list[Colum
 def kind_of(call: ast.Call, own: Collection[str]) -> Literal["own", "over", "each", "units"]:
     """What a function is of: something of one's own, a unit's levels, numbers, or all units.
     Raises: ClaimError."""
-    name, n, dims = _word(call.func), len(call.args), dims_of(call)
+    name, n, dims = word(call.func), len(call.args), dims_of(call)
     if name in own and not dims:
         return "own"
     if dims and name in OVER and n == 1 and (len(dims) == 1 or name not in ("argmax", "first")):
@@ -192,7 +192,7 @@ def dims_of(call: ast.Call) -> tuple[str, ...]:
     dims = list[str]()
     for keyword in call.keywords:
         value = keyword.value
-        dims += [_word(x) for x in (value.elts if isinstance(value, ast.Tuple) else [value])]
+        dims += [word(x) for x in (value.elts if isinstance(value, ast.Tuple) else [value])]
         if keyword.arg != "over" or not dims or len({*dims}) < len(dims):
             raise _refused(call)
     return tuple(dims)
@@ -208,7 +208,8 @@ def number(node: ast.expr) -> float | None:
         return None
 
 
-def _word(node: ast.expr) -> str:
+def word(node: ast.expr) -> str:
+    """The name that a node is. Raises: ClaimError."""
     match node:
         case ast.Name(id=word) | ast.Constant(value=str() as word) if word:
             return word
@@ -224,27 +225,19 @@ def column(node: ast.expr) -> Column | None:
         case ast.Attribute(value=ast.Name(id=arm) | ast.Constant(value=str() as arm), attr=name):
             return Column(arm, name)
         case ast.Subscript(value=of, slice=ast.Constant(value=str() as name)):
-            return Column(_word(of), name)
+            return Column(word(of), name)
         case ast.Subscript(value=of, slice=inner) if base := column(of):
             levels = dict[str, str](base.levels)
             for part in inner.elts if isinstance(inner, ast.Tuple) else [inner]:
                 match part:
                     case ast.Compare(dim, [ast.Eq()], [ast.Constant(value=str() as level)]) if (
-                        _word(dim) not in levels
+                        word(dim) not in levels
                     ):
-                        levels[_word(dim)] = level
+                        levels[word(dim)] = level
                     case _:
                         raise _refused(node)
             return base._replace(levels=tuple(levels.items()))
     return None
-
-
-def _whole(node: ast.expr) -> ast.expr:
-    """What a function of one's own is given: an arm, or a number."""
-    if number(node) is None:
-        _word(node)
-        return ast.Subscript(node, ast.Constant(""))
-    return node
 
 
 # ---- the range -----------------------------------------------------------------------------------

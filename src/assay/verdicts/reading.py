@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from assay.errors import ClaimError, nearest
-from assay.verdicts.conditions import COMPARISONS, Condition, column, dims_of, kind_of, number
+from assay.verdicts.conditions import COMPARISONS, Condition, column, dims_of, kind_of, number, word
 from assay.verdicts.rule import FUNCTIONS, SIGNS, Sample, compiled
 from assay.verdicts.statistics import ENDS, STATISTICS, of_all, pseudo_values
 
@@ -224,7 +224,10 @@ class Reading:
         if name in STATISTICS:
             return xr.DataArray(of_all(name, [*map(self._by_unit, node.args)]), dims=self.units)
         function = self.condition.functions[name]
-        args: list[Any] = [self._arm(at.arm) if (at := column(x)) else number(x) for x in node.args]
+        read: list[Any] = [*map(number, node.args)]
+        args = [
+            self._arm(word(x)) if n is None else n for n, x in zip(read, node.args, strict=True)
+        ]
         result = function(*args)
         if isinstance(result, xr.DataArray) and {*result.dims} & {*self.units}:
             return self._of_units(result)
@@ -254,15 +257,20 @@ def _at_levels(x: xr.DataArray, levels: Sequence[tuple[str, str]]) -> xr.DataArr
             hint = nearest(dim, map(str, x.dims))
             raise ClaimError("unknown-dimension", f"{x.name} has no {dim}; {hint}")
         known = x.get_index(dim).to_numpy()
-        at = np.flatnonzero(known.astype(str) == level)
-        if not at.size and known.dtype.kind in "iuf":
-            with suppress(ValueError):
-                at = np.flatnonzero(np.isclose(known, float(level), rtol=1e-7, atol=0))
-        if not at.size:
+        if not (at := is_level(known, level)).any():
             hint = nearest(level, map(str, known))
             raise ClaimError("unknown-level", f"no {dim} {level}; {hint}")
-        x = x.isel({dim: int(at[0])}, drop=True)
+        x = x.isel({dim: int(at.argmax())}, drop=True)
     return x
+
+
+def is_level(known: np.ndarray, level: str) -> np.ndarray:
+    """Which of these are a level that is written so: by their texts, or else by their numbers."""
+    at = np.asarray(known.astype(str) == level)
+    if not at.any() and known.dtype.kind in "iuf":
+        with suppress(ValueError):
+            at = np.isclose(known, float(level), rtol=1e-7, atol=0)
+    return at
 
 
 def _is_share(name: str, arms: Mapping[str, xr.Dataset]) -> bool:

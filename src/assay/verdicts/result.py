@@ -7,6 +7,7 @@ import platform
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -189,10 +190,8 @@ def versions() -> dict[str, str]:
     """The versions of Python, of Assay, and of what it computes with."""
     found = {"python": platform.python_version()}
     for name in ("interp-assay", "numpy", "scipy", "pandas", "xarray"):
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -240,8 +239,9 @@ def _wrapped(text: str) -> str:
     """A line, without what a terminal would obey, as lines that fit; an interval stays whole."""
     start = " " * (len(text) - len(text.lstrip()))
     whole = re.sub(r"\[(\S+), (\S+)\]", f"[\\1,{GLUE}\\2]", line(text))
-    parts = textwrap.wrap(whole, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
-    return start + f"\n{start}    ".join(parts).replace(GLUE, " ")
+    wrap = textwrap.TextWrapper(WIDTH, start, f"{start}    ", break_long_words=False)
+    wrap.break_on_hyphens = False
+    return wrap.fill(whole).replace(GLUE, " ")
 
 
 # ---- tables --------------------------------------------------------------------------------------
