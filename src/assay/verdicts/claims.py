@@ -27,23 +27,16 @@ def names(x: Names) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim about numbers.
+    """A claim about numbers; `judge_table` says what is not said here.
 
     Attributes:
         text: the sentence.
         holds: the condition under which it is true.
         about: the arm that is judged, in whose place controls are put. It may be left out where
             the outcome is the same whichever of the condition's arms it is.
-        controls: arms of which it should be false, by name, or each with what it would explain.
-        noise: controls that are independent draws of one distribution.
         because: where the threshold comes from.
-        found: arms with an effect of known size, of which it should be true.
-        missed: arms that show that a claim of no effect could be found to be false.
         unit: one or two kinds of things over which it generalises; left out, the only dimension.
         fixed: dimensions that are averaged over, and over which it does not generalise.
-        bounds: the least and greatest number that a unit can have, which makes limits exact.
-        given: conditions of the arm that is judged that have to hold first.
-        folds: the kind of unit that is a fold of a cross-validation.
     """
 
     text: str

@@ -108,8 +108,6 @@ def parse(text: str, functions: Mapping[str, Callable[..., Any]] | None = None) 
     return Condition(text, low, high, quantity, columns, tuple(dict.fromkeys(dims)), own)
 
 
-# ---- what may be written -------------------------------------------------------------------------
-
 QUOTES = ("'", '"')
 _QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
 _BRACKETS = re.compile(rf"{_QUOTED}|\[((?:{_QUOTED}|[^\[\]\"'])*)\]")
@@ -238,9 +236,6 @@ def column(node: ast.expr) -> Column | None:
                         raise _refused(node)
             return base._replace(levels=tuple(levels.items()))
     return None
-
-
-# ---- the range -----------------------------------------------------------------------------------
 
 
 def _range(tree: ast.expr) -> tuple[ast.expr, float, float]:

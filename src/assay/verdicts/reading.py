@@ -66,8 +66,6 @@ class Reading:
         cells = cells * (np.nan if self.undefined else 1.0)
         return Sample(cells, units, formula, bounds, ends=ends)
 
-    # ---- arms
-
     def _arm(self, arm: str) -> xr.Dataset:
         """The arm that a column means. Raises: ClaimError."""
         name = self.swap.get(arm or self.main, arm or self.main)
@@ -114,8 +112,6 @@ class Reading:
         for dim in (d for d in x.dims if d not in dims and x.sizes[d] > 1):
             raise ClaimError("open-level", f"say which {dim}: x[{dim}=…], or mean(x, over={dim})")
         return x.squeeze([d for d in x.dims if d not in dims], drop=True)
-
-    # ---- the formula
 
     def _is_one(self, node: ast.AST) -> bool:
         """Whether a node is one number of all units."""
@@ -164,8 +160,6 @@ class Reading:
                 return ENDS.get(name)
         at = column(node)
         return (0.0, 1.0) if at and _is_share(at.name, self.arms) else None
-
-    # ---- of each unit
 
     def values(self, node: ast.expr) -> Any:
         """The value of a node for each unit. Raises: ClaimError."""
@@ -224,9 +218,8 @@ class Reading:
         if name in STATISTICS:
             return xr.DataArray(of_all(name, [*map(self._by_unit, node.args)]), dims=self.units)
         function = self.condition.functions[name]
-        read: list[Any] = [*map(number, node.args)]
-        args = [
-            self._arm(word(x)) if n is None else n for n, x in zip(read, node.args, strict=True)
+        args: list[Any] = [
+            self._arm(word(x)) if number(x) is None else number(x) for x in node.args
         ]
         result = function(*args)
         if isinstance(result, xr.DataArray) and {*result.dims} & {*self.units}:

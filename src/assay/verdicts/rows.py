@@ -68,8 +68,6 @@ def read(table: Any, arm: str = "") -> Rows:
     return Rows(frame, source, tuple(x for x in levels if x in frame and x != "arm"), inputs)
 
 
-# ---- files ---------------------------------------------------------------------------------------
-
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -138,9 +136,6 @@ def _of_parquet(path: Path) -> pd.DataFrame:
         return file.read().to_pandas()
     except (ArrowException, OSError, ValueError) as e:
         raise DataError("not-a-table", f"it is not Parquet: {e}", str(path)) from None
-
-
-# ---- frames --------------------------------------------------------------------------------------
 
 
 def _check(names: Collection[str], rows: int, at: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
+from assay.verdicts import reading
 from assay.verdicts.case import Case
 from assay.verdicts.claims import Claim, Names, decide, hypothesis, mains, names
 from assay.verdicts.conditions import Condition, parse
@@ -77,14 +77,13 @@ def judge_table(
     arms = mains(asked, case.condition, case.arms)
     case = replace(_drawn(case, arms, asked), results=names(result))
 
-    @cache
-    def of_main(condition: Condition, main: str) -> Case:
-        limits = bounds if condition is case.condition else None
-        h = replace(case.h, of=main)
-        return replace(case, condition=condition, h=h, bounds=limits)
+    measured = {of: replace(case, condition=of).measured for of in conditions}
 
-    def sample(condition: Condition, main: str, arm: str) -> Sample:
-        return of_main(condition, main).sample(case.rows, arm)
+    def sample(of: Condition, main: str, arm: str) -> Sample:
+        found = reading.sample(of, measured[of], case.units, main, {main: arm})
+        return (
+            replace(found, bounds=bounds, exact=True) if bounds and of is conditions[0] else found
+        )
 
     h, samples, verdict = decide(asked, case.h.controls, arms, conditions, sample)
     case = replace(case, h=h)
