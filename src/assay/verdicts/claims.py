@@ -197,10 +197,9 @@ def judge_arrays(
 def _only_dimension(
     condition: Condition, arms: Mapping[str, xr.Dataset], main: str
 ) -> tuple[str, ...]:
-    named, dims = {*condition.over}, list[str]()
-    for arm, name, levels in condition.columns:
-        data = arms[arm or main]
-        dims += [str(d) for d in data.get(name, data).dims if d not in named | {*dict(levels)}]
+    named = {*condition.over, *(dim for c in condition.columns for dim, _ in c.levels)}
+    read = [(arms[c.arm or main], c.name) for c in condition.columns]
+    dims = [str(d) for data, name in read for d in data.get(name, data).dims if d not in named]
     units = tuple(dict.fromkeys(dims))
     if len(units) != 1:
         raise ClaimError("unit", f"say what the units are: {', '.join(units) or 'nothing varies'}")

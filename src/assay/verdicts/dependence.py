@@ -38,16 +38,10 @@ def open_by(case: Case, code: str, by: Interval | Limits | None, **data: object)
     """A note with an interval, if there is one and the claim does not hold by that."""
     if by is None:
         return None
-    low, high = limits_of(case, by) if isinstance(by, Interval) else by
+    low, high = by.limits(case.h.level) if isinstance(by, Interval) else by
     if case.h.outcome(low, high) == "holds":
         return None
     return Note(code, {**data, "low": float(low), "high": float(high)})
-
-
-def limits_of(case: Case, i: Interval) -> Limits:
-    """The limits of an interval at the claim's level; everything where it has none."""
-    low, high = i.limits(case.h.level)
-    return (low, high) if math.isfinite(high - low) else (-math.inf, math.inf)
 
 
 def doubtful(notes: Iterable[Note | None]) -> Note | None:
@@ -226,6 +220,7 @@ def missing(case: Case) -> Note | None:
     for lows in itertools.product((True, False), repeat=len(case.compared)):
         is_low = arms.isin([*itertools.compress(case.compared, lows)])
         filled = rows.fillna(low[is_low]).fillna(high)
-        ends.append(limits_of(case, interval(case.sample(filled.reset_index()), case.h.folds)))
-    limits = (min(end for end, _ in ends), max(end for _, end in ends))
-    return open_by(case, "missing", limits, n=gone, of=len(rows))
+        i = interval(case.sample(filled.reset_index()), case.h.folds)
+        ends.append(i.limits(case.h.level))
+    lows, highs = np.transpose(ends)
+    return open_by(case, "missing", (lows.min(), highs.max()), n=gone, of=len(rows))

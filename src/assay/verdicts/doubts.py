@@ -8,7 +8,7 @@ that speak for fewer than they are stand in `dependence`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -237,10 +237,7 @@ def heaps(case: Case) -> Note | None:
     return None
 
 
-DOUBTS: tuple[Callable[[Case], Note | None], ...] = (
-    *(groups, copies, order, missing, choice, imbalance),
-    *(invariants, twins, mixture, heaps),
-)
+DOUBTS = groups, copies, order, missing, choice, imbalance, invariants, twins, mixture, heaps
 """Each finds one note at most; the first that doubts is the reason of an open verdict."""
 
 

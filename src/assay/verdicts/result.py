@@ -195,9 +195,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-# ---- text ----------------------------------------------------------------------------------------
-
-
 def _lines(claim: Judged) -> Iterator[str]:
     v = claim.verdict
     yield f"{SIGNS[v.outcome]} {v.outcome}: {claim.text}"
@@ -242,9 +239,6 @@ def _wrapped(text: str) -> str:
     wrap = textwrap.TextWrapper(WIDTH, start, f"{start}    ", break_long_words=False)
     wrap.break_on_hyphens = False
     return wrap.fill(whole).replace(GLUE, " ")
-
-
-# ---- tables --------------------------------------------------------------------------------------
 
 
 def _records(claim: Judged) -> Iterator[dict[str, Any]]:

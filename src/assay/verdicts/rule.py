@@ -2,7 +2,7 @@
 
 NumPy and SciPy only. This very file travels in every result, so that anyone can judge again.
 Read it in order: what a claim's number is made of (`Sample`), its interval (`interval`), the lead
-over a control (`less`), what becomes of a control (`test_control`), the verdict (`judge`), and what
+over a control (`less`), what becomes of a control (`_tested`), the verdict (`judge`), and what
 would decide an open one (`price`).
 
 A claim says that a number lies in a range, for units of one kind or of two crossed kinds, such as
@@ -40,9 +40,6 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 """Means of the terms, [draw, term] → [draw]."""
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
 OfControl = Literal["beaten", "satisfies", "open"]
-
-
-# ---- what a number is made of --------------------------------------------------------------------
 
 SIGNS: dict[type, Callable] = {
     ast.Add: operator.add,
@@ -125,9 +122,6 @@ def less(method: Sample, control: Sample) -> Sample:
         bounds = (low - most, high - least)
     exact = method.exact and control.exact
     return Sample(cells, units, f"({method.formula}) - ({other})", bounds, exact)
-
-
-# ---- its interval --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -458,9 +452,6 @@ class Verdict:
     thresholds: tuple[float, float] | None = None
 
 
-# ---- one arm, and a control ----------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Arm:
     """What one arm's numbers say by themselves."""
@@ -545,9 +536,6 @@ def _tested(h: Hypothesis, control: Control, rivals: Sequence[_Rival]) -> Tested
         outcome = next(o for o in ("satisfies", "open", "beaten") if o in outcomes)
     strongest = max(arms, key=lambda t: h.depth(t.estimate))
     return replace(strongest, outcome=outcome, satisfied=inside, draws=len(arms))
-
-
-# ---- the verdict ---------------------------------------------------------------------------------
 
 
 def judge(h: Hypothesis, samples: Mapping[str, Sample], unmet: Sequence[str] = ()) -> Verdict:
