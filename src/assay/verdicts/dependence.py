@@ -60,11 +60,10 @@ def groups(case: Case) -> Note | None:
     """
     if len(case.units) > 1:
         return None
-    notes = []
-    for name, n, i, decide in (*_averaged(case), *_grouped(case)):
-        code = "groups" if decide else "few-groups"
-        notes.append(open_by(case, code, i, column=name, n=n))
-    return doubtful(notes)
+    return doubtful(
+        open_by(case, "groups" if decide else "few-groups", i, column=name, n=n)
+        for name, n, i, decide in (*_averaged(case), *_grouped(case))
+    )
 
 
 def _grouped(case: Case) -> Iterator[Grouping]:

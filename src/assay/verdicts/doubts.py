@@ -143,7 +143,8 @@ def invariants(case: Case) -> Note | None:
     cells = rows.groupby([*case.units, *case.dims, "arm"], dropna=False)
     notes = list[Note]()
     for name in case.others(rows):
-        wide = cells[name].first().unstack("arm").map(_shown)
+        wide = cells[name].first().unstack("arm")
+        wide = wide.map(lambda x: f"{x:.9g}" if isinstance(x, float) else str(x))
         main, usual, *rest = (wide[arm] for arm in (case.h.of, *others))
         unlike = main != usual
         if unlike.mean() >= SOME and all((x == usual).all() for x in rest):
@@ -151,10 +152,6 @@ def invariants(case: Case) -> Note | None:
             code = "invariants" if main.nunique() > 1 else "setting"
             notes.append(Note(code, {"column": name, "arm": case.h.of, **pair}))
     return doubtful(notes)
-
-
-def _shown(x: object) -> str:
-    return f"{x:.9g}" if isinstance(x, float) else str(x)
 
 
 def twins(case: Case) -> Note | None:

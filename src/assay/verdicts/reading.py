@@ -115,11 +115,9 @@ class Reading:
 
     def _is_one(self, node: ast.AST) -> bool:
         """Whether a node is one number of all units."""
-        if not isinstance(node, ast.Call):
-            return False
-        kind = kind_of(node, self.condition.functions)
+        kind = kind_of(node, self.condition.functions) if isinstance(node, ast.Call) else ""
         if kind == "own":
-            self.values(node)
+            self.values(node)  # type: ignore[arg-type]
         return kind == "units" or node in self._ones
 
     def _formula(self, node: ast.expr, bare: bool = True) -> ast.expr:
@@ -150,7 +148,8 @@ class Reading:
         return ast.Name(f"x{len(self.terms) - 1}")
 
     def _ends(self, node: ast.expr) -> Ends:
-        """Between which numbers a term lies, where it is a share or the like."""
+        """Between which numbers a term lies, where it is a share or the like: a column that is 0 or
+        1 in all arms, and 1 in one of them."""
         match node:
             case ast.Compare():
                 return 0.0, 1.0
@@ -159,7 +158,10 @@ class Reading:
             case ast.Call(func=ast.Name(id=name)):
                 return ENDS.get(name)
         at = column(node)
-        return (0.0, 1.0) if at and _is_share(at.name, self.arms) else None
+        arms = [x.data_vars for x in self.arms.values()]
+        found = [x[at.name].to_numpy() for x in arms if at and at.name in x]
+        alone = all(((x == 0) | (x == 1) | (x != x)).all() for x in found)
+        return (0.0, 1.0) if alone and any((x == 1).any() for x in found) else None
 
     def values(self, node: ast.expr) -> Any:
         """The value of a node for each unit. Raises: ClaimError."""
@@ -264,13 +266,6 @@ def is_level(known: np.ndarray, level: str) -> np.ndarray:
         with suppress(ValueError):
             at = np.isclose(known, float(level), rtol=1e-7, atol=0)
     return at
-
-
-def _is_share(name: str, arms: Mapping[str, xr.Dataset]) -> bool:
-    """Whether a number is 0 or 1 in all arms that have it, and 1 in one of them."""
-    found = [x[name].to_numpy() for x in arms.values() if name in x.data_vars]
-    alone = all(((x == 0) | (x == 1) | (x != x)).all() for x in found)
-    return alone and any((x == 1).any() for x in found)
 
 
 def _is_linear(node: ast.BinOp) -> bool:

@@ -217,11 +217,9 @@ def _remarks(result: Result) -> Iterator[str]:
 
 
 def _price(v: Verdict) -> str:
-    if not v.price:
-        return ""
-    unit, n = v.price
+    unit, n = v.price or ("", 0)
     much = f"more {unit}s would not" if n > MOST else f"about {n:,} {unit}s would"
-    return f"; {much} decide it"
+    return f"; {much} decide it" if v.price else ""
 
 
 def _number(claim: Judged, of: Verdict | Tested) -> str:

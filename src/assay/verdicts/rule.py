@@ -230,8 +230,15 @@ class _Left:
 def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
     """The delete-one jackknife over the units that `codes` numbers. Two arms with units of their
     own are two strata, which makes this Welch's interval."""
-    counts, estimate, left = _left_out(sample, codes)
-    n = len(left)
+    x, n = sample.cells, int(codes.max(initial=-1)) + 1
+    known = np.isfinite(x)
+    zero = np.nan_to_num(x[known.argmax(0), np.arange(x.shape[1])])  # the first number of each
+    sums, counts = np.zeros((2, n, x.shape[1]))
+    np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
+    np.add.at(counts, codes, known)
+    statistic, _ = compiled(sample.formula)
+    estimate = float(statistic((zero + sums.sum(0) / counts.sum(0))[None])[0])
+    left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
     _, of = np.unique(counts > 0, axis=0, return_inverse=True)
     strata = [np.flatnonzero(of.ravel() == k) for k in range(of.max(initial=-1) + 1)]
     if any(len(s) < 2 for s in strata):
@@ -252,20 +259,6 @@ def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
     df = variance**2 / spread if spread > 0 else min(map(len, strata)) - 1.0
     defined = bool(np.isfinite(left).all())
     return _Left(estimate, variance, third, df, points, len(strata), alike, defined)
-
-
-def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """How often each unit is in each term, the estimate, and that without each unit."""
-    x, n = sample.cells, int(codes.max(initial=-1)) + 1
-    known = np.isfinite(x)
-    zero = np.nan_to_num(x[known.argmax(0), np.arange(x.shape[1])])  # the first number of each
-    sums, counts = np.zeros((2, n, x.shape[1]))
-    np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
-    np.add.at(counts, codes, known)
-    statistic, _ = compiled(sample.formula)
-    whole = zero + sums.sum(0) / counts.sum(0)
-    left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
-    return counts, float(statistic(whole[None])[0]), left
 
 
 def _divides(sample: Sample) -> bool:
@@ -343,9 +336,6 @@ def dirichlet_quantile(x: np.ndarray, q: float) -> float:
     if chance(low + edge) > 0:
         return low
     return float(optimize.brentq(chance, low + edge, high - edge, xtol=1e-12))
-
-
-# ---- the claim -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -596,9 +586,6 @@ def _could_fail(
         if small and h.outcome(arm.low, arm.high) == "fails":
             return True
     return False
-
-
-# ---- what would decide it ------------------------------------------------------------------------
 
 
 def price(h: Hypothesis, method: Arm, rivals: Sequence[_Rival]) -> tuple[str, int] | None:

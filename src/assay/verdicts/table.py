@@ -76,14 +76,12 @@ def judge_table(
     case = _case(rows, asked, conditions, unpaired)
     arms = mains(asked, case.condition, case.arms)
     case = replace(_drawn(case, arms, asked), results=names(result))
-
     measured = {of: replace(case, condition=of).measured for of in conditions}
 
     def sample(of: Condition, main: str, arm: str) -> Sample:
         found = reading.sample(of, measured[of], case.units, main, {main: arm})
-        return (
-            replace(found, bounds=bounds, exact=True) if bounds and of is conditions[0] else found
-        )
+        declared = bounds if of is conditions[0] else None
+        return replace(found, bounds=declared, exact=True) if declared else found
 
     h, samples, verdict = decide(asked, case.h.controls, arms, conditions, sample)
     case = replace(case, h=h)
@@ -130,10 +128,9 @@ def _case(rows: Rows, asked: Claim, conditions: Sequence[Condition], unpaired: b
         frame = _checked(frame, rows.source, condition, units)
     h = Hypothesis(level=asked.level, folds=asked.folds)
     if unpaired:
-        own = frame["arm"] + "/" + frame[units[0]].astype(str)
-        frame = frame.assign(**{units[0]: own})
-    fixed = tuple(asked.fixed)
-    return Case(frame, conditions[0], h, units, fixed, (), rows.levels, asked.bounds)
+        frame = frame.assign(**{units[0]: frame["arm"] + "/" + frame[units[0]].astype(str)})
+    about = (units, tuple(asked.fixed), (), rows.levels, asked.bounds)
+    return Case(frame, conditions[0], h, *about)
 
 
 def _checked(
