@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from assay.checks.calls import EFFECT, Calls, Record, source
+from assay.checks.calls import EFFECT, Calls, Prompts, Record, digest, effects, source
 from assay.checks.diagnostics import Watch, measure, refuse_ignoring, remarks
 from assay.checks.draws import Controls, Function, Supply, authors, damaged, named
 from assay.checks.judging import DAMAGE, Bench, Decided
-from assay.checks.rows import Prompts, digest, effects
 from assay.controls.table import control
 from assay.controls.things import Draw, Thing
 from assay.errors import ClaimError, nearest

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from assay.checks.calls import Calls
+from assay.checks.calls import ENDS, FEWEST, Calls, Numbers, Prompts, digest, effects, stems
 from assay.checks.draws import Controls
 from assay.checks.judging import DAMAGE, Bench, Decided
-from assay.checks.rows import ENDS, FEWEST, Numbers, Prompts, digest, effects, stems
 from assay.controls.table import TABLE
 from assay.controls.things import Parts, Place, Thing
 from assay.errors import DataError, RunError

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from assay.checks.calls import NONE
-from assay.checks.rows import ENDS, Numbers, Prompts, effects
+from assay.checks.calls import ENDS, NONE, Numbers, Prompts, effects
 from assay.controls.things import Draw
 from assay.errors import ClaimError
 from assay.verdicts.case import Case

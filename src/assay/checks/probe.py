@@ -15,9 +15,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from assay.checks.calls import Record
+from assay.checks.calls import Numbers, Record, digest
 from assay.checks.reading import Rows, parts, readers, scores, telling
-from assay.checks.rows import Numbers, digest
 from assay.controls import vectors
 from assay.controls.table import TABLE
 from assay.errors import ClaimError, DataError, nearest
