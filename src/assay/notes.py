@@ -146,11 +146,6 @@ NOTES = MappingProxyType(
             "It may be the cause. Balance it, or give it as a `result` if the arm causes it.",
             doubt=True,
         ),
-        "drift": Kind(
-            "numbers follow {column}, arm after arm; at one time it is [{low:.3g}, {high:.3g}]",
-            "What changes with time looks like an effect. Measure the arms in turns.",
-            doubt=True,
-        ),
         "invariants": Kind(
             "{column} is {value} in {arm}, and {usual} at this unit in the other arms",
             "No control shares it. Give one that does, or give it as a `result` of the arm.",

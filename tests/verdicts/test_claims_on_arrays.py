@@ -93,7 +93,7 @@ def test_without_an_arm_the_outcome_does_not_depend_on_it():
     arms = {k: seeds(x + NOISE * (k < "b") + np.roll(NOISE, len(k))) for k, x in arms.items()}
     with pytest.raises(ClaimError) as e:
         judge_arrays(Claim("t", "a.x - b.x > 0.5", controls="like_a"), arms)
-    assert e.value.code == "about"
+    assert e.value.code == "which-arm"
     said = judge_arrays(Claim("t", "a.x - b.x > 0.5", controls="like_a", about="a"), arms)
     assert said.outcome == "unspecific"
     assert judge_arrays(Claim("t", "a.x - b.x > 2", controls="like_a"), arms).outcome == "fails"
@@ -315,7 +315,7 @@ def test_a_number_of_all_units_is_judged():
         ({"holds": "nowhere.x > 1"}, "unknown-arm"),
         ({"holds": "main.x - control.x > 1"}, "no-test"),
         ({"holds": "main.x"}, "no-range"),
-        ({"holds": "x > 1", "about": "", "other": 3.0}, "about"),
+        ({"holds": "x > 1", "about": "", "other": 3.0}, "which-arm"),
         ({"level": 1.5}, "claim"),
         ({"bounds": (1, 0)}, "claim"),
     ],

@@ -1,5 +1,6 @@
 """The grammar of conditions: what a text asks for, and that every other text is refused."""
 
+import ast
 import math
 
 import numpy as np
@@ -11,6 +12,11 @@ from hypothesis import strategies as st
 from assay.errors import ClaimError
 from assay.verdicts import reading
 from assay.verdicts.conditions import Column, parse
+
+
+def canonical(condition):
+    """One text for one condition, however it is spaced or turned around."""
+    return f"{condition.low:.12g} <= {ast.unparse(condition.quantity)} <= {condition.high:.12g}"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_functions_of_ones_own_take_arms():
 )
 def test_one_condition_has_one_canonical_text(texts):
     """Contract: spaces, direction, and the side of a number between two quantities."""
-    assert len({parse(text).canonical for text in texts}) == 1
+    assert len({canonical(parse(text)) for text in texts}) == 1
 
 
 def test_other_conditions_have_other_canonical_texts():
@@ -105,7 +111,7 @@ def test_other_conditions_have_other_canonical_texts():
     texts = ["a.x < 1", "a.x > 1", "a.x < 2", "b.x < 1", "a.y < 1", "a.x[k=1] < 1", "x < 1"]
     texts += ["a.x[k=1.0] < 1", "a.x - b.x < 1", "b.x - a.x < 1", "abs(a.x) < 1", "a.x / b.x < 1"]
     texts += ["1 - a.x > 0", "-a.x > -1"]  # of which 0 means no effect in the one alone
-    assert len({parse(text).canonical for text in texts}) == len(texts)
+    assert len({canonical(parse(text)) for text in texts}) == len(texts)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +194,7 @@ def test_any_text_is_read_or_refused(text):
     try:
         found = parse(text)
         assert found.low <= found.high and found.columns
-        assert parse(text).canonical == found.canonical
+        assert canonical(parse(text)) == canonical(found)
         reading.sample(found, {"a": ARM, "b": ARM}, ["unit"], "a")
     except ClaimError as e:
         assert "\n" not in str(e)

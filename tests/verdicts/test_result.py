@@ -1,8 +1,6 @@
 """What a result shows. Truth: the verdict that it is made of, and the contracts of the formats:
-CSV without formulas, HTML and LaTeX without the user's markup, one printable line for each."""
+HTML and LaTeX without the user's markup, one printable line for each."""
 
-import csv
-import io
 import math
 import re
 from dataclasses import replace
@@ -17,7 +15,7 @@ from hypothesis import strategies as st
 from assay.notes import NOTES, Note
 from assay.verdicts import rule
 from assay.verdicts.digits import number, with_interval
-from assay.verdicts.result import REASONS, WIDTH, Estimate, Judged, Result, doubted, safe_csv
+from assay.verdicts.result import REASONS, WIDTH, Estimate, Judged, Result, doubted
 from assay.verdicts.rule import MOST, Control, Hypothesis, Verdict
 from assay.verdicts.table import judge_table
 
@@ -119,18 +117,6 @@ def test_hostile_names_stay_text():
     (row,) = (x for x in result.to_latex().splitlines() if "alert" in x)
     cells = row.removesuffix(r" \\")
     assert not re.search(r"(?<!\\)[%#_]|\\(?!text|space|times|[&%$#_{}])", cells)
-
-
-@given(st.text(max_size=8).filter(lambda x: x != "x"), st.floats(allow_nan=False))
-def test_no_cell_of_a_csv_is_a_formula(text, x):
-    first, second = csv.reader(io.StringIO(safe_csv(pd.DataFrame({text: [text], "x": [x]})), ""))
-    for cell in (first[0], second[0]):
-        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")) and cell.lstrip("'") in text
-    assert float(second[1]) == x
-
-
-def test_claims_with_a_sign_are_no_formula():
-    assert "'-2 < x" in shown(text="-2 < x").to_csv()
 
 
 def test_the_table_has_a_row_for_each_arm():

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from assay.checks.calls import EFFECT, Calls, Record, source
-from assay.checks.diagnostics import Watch, measure, refuse_ignoring
+from assay.checks.calls import EFFECT, Calls, Prompts, Record, digest, effects, source
+from assay.checks.diagnostics import Watch, measure, refuse_ignoring, remarks
 from assay.checks.draws import Controls, Function, Supply, authors, damaged, named
 from assay.checks.judging import DAMAGE, Bench, Decided
-from assay.checks.notes import remarks
-from assay.checks.rows import Prompts, digest, effects
 from assay.controls.table import control
 from assay.controls.things import Draw, Thing
 from assay.errors import ClaimError, nearest
+from assay.verdicts.claims import names
 from assay.verdicts.conditions import parse
 from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Judged, Provenance, Result, doubted, now, versions
@@ -78,7 +77,7 @@ def check(
     """
     begun, read = now(), Prompts.read(prompts)
     condition, needed = parse(holds), parse(given) if given else None
-    units, is_fixed = _names(unit) or ("prompt",), _names(fixed)
+    units, is_fixed = names(unit) or ("prompt",), names(fixed)
     bench = Bench(read, condition, units, is_fixed, bounds, needed, known is not None)
     thing = thing.bound(read.each)
     asked = [claim, holds, digest(source(function)), digest(thing.value), digest(read.value)]
@@ -97,10 +96,6 @@ def check(
     made = Provenance(begun, now(), versions(), {"prompts": asked[-1]})
     rows = read.table(bench.arms, units, is_fixed)
     return Result(claim, (judged,), rows, scope, made, (decided.samples,))
-
-
-def _names(x: str | Sequence[str]) -> tuple[str, ...]:
-    return (x,) * bool(x) if isinstance(x, str) else tuple(x)
 
 
 class _Run:

@@ -4,13 +4,16 @@ number depends on the others in its call, and what changes nothing."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from assay.checks.calls import Calls
-from assay.checks.judging import Bench
-from assay.checks.rows import ENDS, FEWEST, Numbers, effects, stems
+from assay.checks.calls import ENDS, FEWEST, Calls, Numbers, Prompts, digest, effects, stems
+from assay.checks.draws import Controls
+from assay.checks.judging import DAMAGE, Bench, Decided
+from assay.controls.table import TABLE
+from assay.controls.things import Parts, Place, Thing
 from assay.errors import DataError, RunError
 from assay.notes import Note
 
@@ -192,3 +195,62 @@ def idle(bench: Bench, control: str) -> str:
     if still:
         return "it changes no number"
     return "its numbers are those of the thing, reversed" if opposite else ""
+
+
+# ---- what is said of all this --------------------------------------------------------------------
+
+
+def remarks(bench: Bench, decided: Decided, thing: Thing, controls: Controls) -> Iterator[Note]:
+    """What there is to say of a verdict, its controls and the prompts. Raises: DataError."""
+    if decided.noise:
+        yield Note("noise", {"by": f"{decided.noise:.2g}"})
+    yield from unmoved(bench)
+    if copies := len(bench.prompts.labels) - len({*bench.prompts.labels}):
+        yield Note("same-prompts", {"n": copies})
+    for unit, n in decided.verdict.n.items():
+        if (of := decided.case.rows[unit].nunique()) > n:
+            yield Note("left-out", {"n": of - n, "of": of, "unit": unit})
+    yield from _tests(bench)
+    yield from () if bench.known else _lacking(bench, decided, thing, controls)
+    yield from _parts(bench, decided, thing) if isinstance(thing, Parts) else ()
+
+
+def _tests(bench: Bench) -> Iterator[Note]:
+    """The controls that test nothing: a doubt where none does."""
+    why = dict[str, str]()
+    for name, control in bench.controls.items():
+        each = [bench.unable if arm == DAMAGE else idle(bench, arm) for arm in control.arms]
+        why[name] = each[0] if all(each) else ""
+    code = "no-test" if all(why.values()) else "idle"
+    for name in filter(why.get, why):
+        yield Note(code, {"control": name, "why": why[name]})
+
+
+def _lacking(bench: Bench, decided: Decided, thing: Thing, controls: Controls) -> Iterator[Note]:
+    """The controls that are missing, and those that were left out."""
+    missing, h = thing.missing(), decided.case.h
+    if DAMAGE not in bench.controls and isinstance(thing, Parts | Place) and decided.alone:
+        missing[DAMAGE] = "damage=another task"
+    if h.is_null and math.isfinite(h.high - h.low):
+        missing["known"] = "known={name: a thing with a small effect}"
+    named = {*(controls or ())}
+    for name in (name for name in missing if name not in named):
+        yield Note("no-control", {"control": name, "give": missing[name]})
+    if named and not isinstance(controls, Mapping):
+        for c in TABLE.get(thing.aspect, ()):
+            if c.default and c.name not in {*named, *missing}:
+                yield Note("dropped-control", {"control": c.name})
+
+
+def _parts(bench: Bench, decided: Decided, thing: Parts) -> Iterator[Note]:
+    """Where parts were chosen, and how many others were tried. Raises: DataError (chosen-on)."""
+    if thing.chosen_on is None:
+        yield Note("selection", {"thing": thing.name})
+    else:
+        own = {digest(p) for p in bench.prompts.each}
+        if n := len(own & {digest(p) for p in Prompts.read(thing.chosen_on).each}):
+            message = f"{thing.name} was chosen on {n} of these prompts; give others"
+            raise DataError("chosen-on", message, "chosen_on")
+    control, of = bench.controls.get(thing.kind), len({*thing.pool}) // len(thing.value) - 1
+    if control and len(control.arms) < of and decided.verdict.outcome == "holds":
+        yield Note("few-draws", {"control": control.name, "n": len(control.arms), "of": of})

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.checks.calls import Calls
-from assay.checks.rows import ENDS, Numbers, Prompts, effects, stems
+from assay.checks.calls import ENDS, Calls, Numbers, Prompts, effects, stems
 from assay.controls import vectors
 from assay.controls.material import Patch, Span, column
 from assay.controls.table import TABLE, Control

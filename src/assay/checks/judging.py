@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from assay.checks.calls import NONE
-from assay.checks.rows import ENDS, Numbers, Prompts, effects
+from assay.checks.calls import ENDS, NONE, Numbers, Prompts, effects
 from assay.controls.things import Draw
 from assay.errors import ClaimError
 from assay.verdicts.case import Case
@@ -54,7 +53,6 @@ class Bench:
         draws: by arm what stands in for it.
         repeats: the numbers of the thing in two calls, if these differ.
         unable: why the control `damage` tests nothing.
-        samples: by arm what decides the claim with it.
     """
 
     prompts: Prompts
@@ -69,7 +67,6 @@ class Bench:
     draws: dict[str, Draw] = field(default_factory=dict)
     repeats: tuple[Numbers, ...] = ()
     unable: str = ""
-    samples: dict[str, Sample] = field(default_factory=dict)
 
     @property
     def main(self) -> str:
@@ -110,21 +107,19 @@ class Bench:
         h = Hypothesis(c.low, c.high, self.main, empty=empty if math.isfinite(empty) else 0.0)
         known, others = tuple(self.draws), tuple(self.controls.values())
         h = replace(h, missed=known) if self.known else replace(h, controls=others)
-        fresh = {arm: x for arm, x in self.arms.items() if arm not in self.samples}
-        case = self.case({self.main: self.arms[self.main], **fresh}, h)
-        self.samples |= {arm: case.sample(case.rows, arm) for arm in fresh}
+        case = self.case(self.arms, h)
         first, other = map(self.estimate, self.repeats or 2 * (self.arms[self.main],))
         error = abs(first - other) / 2
         bounds, unmet = self._bounds()
-        samples = {
-            arm: replace(x, bounds=bounds, exact=bool(self.bounds)) if bounds else widened(x, error)
-            for arm, x in self.samples.items()
-        }
+        samples = {arm: case.sample(case.rows, arm) for arm in self.arms}
+        for arm, x in samples.items():
+            exact = replace(x, bounds=bounds, exact=bool(self.bounds))
+            samples[arm] = exact if bounds else widened(x, error)
         if g := self.given:
             needed = Hypothesis(g.low, g.high, self.main)
             of = replace(self, condition=g).case({self.main: self.arms[self.main]}, needed)
             unmet += [g.text] * (judge_arm(needed, of.whole).outcome != "holds")
-        return Decided(self.case(self.arms, h), samples, judge(h, samples, unmet), error)
+        return Decided(case, samples, judge(h, samples, unmet), error)
 
     def _bounds(self) -> tuple[Range | None, list[str]]:
         """Between which numbers that of each prompt lies, if bounds are given, or all prompts are 0

@@ -16,10 +16,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from assay.checks import texts as in_texts
-from assay.checks.calls import Record
-from assay.checks.reading import Rows, parts, scores
-from assay.checks.rows import Numbers, digest
+from assay.checks.calls import Numbers, Record, digest
+from assay.checks.reading import Rows, parts, readers, scores, telling
 from assay.controls import vectors
 from assay.controls.table import TABLE
 from assay.errors import ClaimError, DataError, nearest
@@ -88,7 +86,7 @@ def check_probe(
     if isinstance(X, Activations):
         X, texts, controls = X.values, X.texts, {**X.controls, **(controls or {})}
     rows, known = Rows.read(X, y, groups, texts), dict(controls or {})
-    columns = in_texts.readers(rows.texts) if any(rows.texts) else {}
+    columns = readers(rows.texts) if any(rows.texts) else {}
     asked = [repr(probe), digest(rows.x, rows.y, rows.group, rows.texts, known)]
     bench = _Bench(rows, condition, Record(save, asked))
     bench.read(PROBE, rows.x, probe)
@@ -203,7 +201,7 @@ def _notes(
     for name in (
         n for n in columns if tested[n].outcome != "beaten" and verdict.outcome != "fails"
     ):
-        what, auroc = in_texts.telling(columns[name], rows.y)
+        what, auroc = telling(columns[name], rows.y)
         yield Note("telling", {"control": name, "what": what, "auroc": f"{auroc:.3f}"})
     lacking = {} if columns else {"bag": "texts=", "lengths": "texts="}
     lacking |= {n: f"controls={{{n!r}: …}}" for n in ("embedding", "untrained") if n not in known}

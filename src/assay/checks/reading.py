@@ -1,17 +1,19 @@
 """Reading: rows with two labels, in groups, scored by probes that have learned from other groups;
-and the part of each group in how well the scores tell the labels."""
+the part of each group in how well the scores tell the labels; and what could be read of texts."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn.base import clone, is_classifier
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.multioutput import MultiOutputRegressor
 
 from assay.controls import vectors
 from assay.errors import DataError
@@ -21,6 +23,13 @@ FOLDS, LEAST = 5, 3
 """Folds at most, and at least."""
 DEALINGS, MANY = 5, 500
 """In how many ways groups are dealt out to folds; of more rows than so many in one way."""
+
+Columns = tuple[list[str], np.ndarray]
+"""The names of what is counted, and the counts, [text, name]."""
+FROM_EACH_END = 8
+"""So many words have a place, from the first and from the last."""
+COMMON = 0.03
+"""The share of texts in which something has to be, and in two at least, to be learned from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +121,11 @@ def _learned(probe: Any, x: np.ndarray, labels: np.ndarray, train: np.ndarray) -
         if hasattr(made[0], "decision_function"):
             return np.array([fit.decision_function(x) for fit in made])
         return np.array([fit.predict_proba(x)[:, 1] - 0.5 for fit in made])
-    signs, found = np.where(labels, 1.0, -1.0).T, None
-    if len(labels) > 1:
-        with contextlib.suppress(ValueError):  # of an estimator that takes one target alone
-            found = clone(probe).fit(x[train], signs[train]).predict(x)
-    if found is None:
-        found = np.column_stack([clone(probe).fit(x[train], y[train]).predict(x) for y in signs.T])
+    signs, each = np.where(labels, 1.0, -1.0).T, MultiOutputRegressor(probe)
+    try:
+        found = clone(probe if len(labels) > 1 else each).fit(x[train], signs[train]).predict(x)
+    except ValueError:  # of an estimator that takes one target alone
+        found = each.fit(x[train], signs[train]).predict(x)
     return np.asarray((found - found.mean(0) + signs.mean(0)).T)
 
 
@@ -151,3 +159,43 @@ def parts(
         values = len(rows) * whole - (len(rows) - 1) * left
         found[name] = np.round(values + whole - values.mean(), 12)
     return found
+
+
+# ---- what could be read of texts in place of what a model makes of them --------------------------
+
+
+def readers(texts: Sequence[str]) -> dict[str, Columns]:
+    """By control what it counts in each text."""
+    words = CountVectorizer(token_pattern=r"\w+|[^\w\s]").build_analyzer()
+    each = [words(text) for text in texts]
+    things = {
+        "bag": each,
+        "places": [_places(w) for w in each],
+        "spelling": [[*text, *(f"-{w[-2:]}" for w in text.split())] for text in texts],
+        "pairs": [[*map(" ".join, zip(["^", *w], [*w, "$"], strict=True))] for w in each],
+    }
+    sizes = np.array([[len(text), len(w)] for text, w in zip(texts, each, strict=True)], float)
+    names = ["characters", "words", "log of characters", "log of words"]
+    found = {"lengths": (names, np.hstack([sizes, np.log1p(sizes)]))}
+    for control, listed in things.items():
+        counter = CountVectorizer(analyzer=list)
+        counts = counter.fit_transform(listed).toarray().astype(float)
+        kept = (counts > 0).sum(0) >= max(2, COMMON * len(texts))
+        if kept.any():
+            found[control] = [*counter.get_feature_names_out()[kept]], counts[:, kept]
+    return found
+
+
+def _places(words: Sequence[str]) -> list[str]:
+    """Each word with its place from the first or from the last."""
+    first = [f"{w} at {k}" for k, w in enumerate(words[:FROM_EACH_END], 1)]
+    return first + [f"{w} at {-k}" for k, w in enumerate(words[: -FROM_EACH_END - 1 : -1], 1)]
+
+
+def telling(columns: Columns, y: np.ndarray) -> tuple[str, float]:
+    """The one thing that tells the labels best by itself, and its AUROC."""
+    names, x = columns
+    ranks, n = stats.rankdata(x, axis=0), int(y.sum())
+    aurocs = (ranks[y].mean(0) - (n + 1) / 2) / (len(y) - n)
+    best = int(np.abs(aurocs - 0.5).argmax())
+    return names[best], float(max(aurocs[best], 1 - aurocs[best]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,12 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from assay.errors import DataError
+from assay.errors import AssayError, DataError
 from assay.verdicts import reading
 from assay.verdicts.columns import restates
 from assay.verdicts.conditions import Condition
 from assay.verdicts.rows import LARGEST
-from assay.verdicts.rule import Hypothesis, Interval, Sample, compiled, interval
+from assay.verdicts.rule import Hypothesis, Interval, Sample, interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,6 @@ class Case:
         fixed: columns over whose values the claim does not generalise.
         results: columns that the arm causes, as it causes the number that is judged.
         leveled: columns whose levels are never averaged unless the claim says so.
-        unpaired: whether each arm has units of its own, though they are named alike.
     """
 
     rows: pd.DataFrame
@@ -37,13 +37,7 @@ class Case:
     fixed: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
     leveled: tuple[str, ...] = ()
-    unpaired: bool = False
     bounds: tuple[float, float] | None = None
-
-    @property
-    def main(self) -> str:
-        """The arm that is judged."""
-        return self.h.of
 
     @cached_property
     def arms(self) -> tuple[str, ...]:
@@ -53,7 +47,7 @@ class Case:
     @cached_property
     def compared(self) -> tuple[str, ...]:
         """The arms that the number is computed from, the one that is judged first."""
-        return tuple(dict.fromkeys((self.main, *self.condition.arms)))
+        return tuple(dict.fromkeys((self.h.of, *self.condition.arms)))
 
     @cached_property
     def numbers(self) -> tuple[str, ...]:
@@ -81,8 +75,6 @@ class Case:
         arms = {}
         for arm, of in rows.groupby("arm", sort=False):
             keys = [*self.units, *(d for d in self.dims if of[d].notna().any())]
-            if self.unpaired:
-                of = of.assign(**{keys[0]: f"{arm}/" + of[keys[0]].astype(str)})
             if math.prod(of[key].nunique() for key in keys) > LARGEST:
                 raise DataError("too-large", f"{' × '.join(keys)} are too many cells", str(arm))
             cells = of.set_index(keys)[[*self.numbers]]
@@ -101,7 +93,7 @@ class Case:
         """What decides the claim, by these rows, with an arm in the method's place."""
         arms = self.measured if rows is self.rows else self.measures(rows)
         sample = reading.sample(
-            self.condition, arms, self.units, self.main, {self.main: arm or self.main}
+            self.condition, arms, self.units, self.h.of, {self.h.of: arm or self.h.of}
         )
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 
@@ -110,17 +102,16 @@ class Case:
         """What decides the claim."""
         return self.sample(self.rows)
 
-    def again(self, rows: pd.DataFrame) -> Interval:
-        """The interval of the claim's number, by other rows. Raises: ClaimError."""
-        return interval(self.sample(rows), self.h.folds)
+    def again(self, rows: pd.DataFrame, arm: str = "") -> Interval | None:
+        """The interval of the claim's number by other rows, or of another arm, if there is one."""
+        with suppress(AssayError):
+            return interval(self.sample(rows, arm), self.h.folds)
+        return None
 
     def at_levels(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows at the levels that every column of the claim names."""
         for dim, level in set.intersection(*(set(c.levels) for c in self.condition.columns)):
-            at = (rows[dim].astype(str) == level).to_numpy()
-            if not at.any() and rows[dim].dtype.kind in "iuf":
-                at = np.isclose(rows[dim].to_numpy(float), float(level), atol=0)
-            rows = rows[at]
+            rows = rows[reading.is_level(rows[dim].to_numpy(), level)]
         return rows
 
     @cached_property
@@ -133,9 +124,7 @@ class Case:
         """A row for each unit of the only kind, in the order of the table: `adds`, what it adds to
         the number, and the columns that are the same in all its rows and do not restate this."""
         rows, (unit, *_) = self.levels, self.units
-        label = rows[unit].astype(str)
-        label = (rows["arm"] + "/" + label) if self.unpaired else label
-        by_unit = rows.drop(columns=[unit, "arm"]).groupby(label, sort=False)
+        by_unit = rows.drop(columns=[unit, "arm"]).groupby(rows[unit].astype(str), sort=False)
         first, known = by_unit.first(), by_unit.nunique(dropna=False).max() <= 1
         adds = pd.Series(interval(self.whole).points, np.unique(self.whole.units[unit]))
         taken = (*self.numbers, *self.results)
@@ -151,14 +140,4 @@ class Case:
     def has_own_units(self, rows: pd.DataFrame) -> bool:
         """Whether most units are in one arm only."""
         shared = rows.groupby(self.units[0])["arm"].nunique() > 1
-        return self.unpaired or bool(shared.mean() < 0.5)
-
-    @cached_property
-    def sign(self) -> int:
-        """Whether the number grows with the arm that is judged (1), or falls (-1)."""
-        statistic, _ = compiled(self.whole.formula)
-        means = np.nanmean(self.whole.cells, 0)
-        k = [c.arm or self.main for c in self.condition.columns].index(self.main)
-        more = means.copy()
-        more[k] += 1e-3 * max(1.0, abs(means[k]))
-        return 1 if statistic(more[None])[0] >= statistic(means[None])[0] else -1
+        return bool(shared.mean() < 0.5)

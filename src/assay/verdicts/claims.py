@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,25 +20,23 @@ REPEATS = ("run", "draw")
 """Dimensions of what is trained or drawn: averaged over where they are no units."""
 
 
+def names(x: Names) -> tuple[str, ...]:
+    """Names, of which there may be one, or an empty one for none."""
+    return (x,) * bool(x) if isinstance(x, str) else tuple(x)
+
+
 @dataclass(frozen=True)
 class Claim:
-    """A claim about numbers.
+    """A claim about numbers; `judge_table` says what is not said here.
 
     Attributes:
         text: the sentence.
         holds: the condition under which it is true.
         about: the arm that is judged, in whose place controls are put. It may be left out where
             the outcome is the same whichever of the condition's arms it is.
-        controls: arms of which it should be false, by name, or each with what it would explain.
-        noise: controls that are independent draws of one distribution.
         because: where the threshold comes from.
-        found: arms with an effect of known size, of which it should be true.
-        missed: arms that show that a claim of no effect could be found to be false.
         unit: one or two kinds of things over which it generalises; left out, the only dimension.
         fixed: dimensions that are averaged over, and over which it does not generalise.
-        bounds: the least and greatest number that a unit can have, which makes limits exact.
-        given: conditions of the arm that is judged that have to hold first.
-        folds: the kind of unit that is a fold of a cross-validation.
     """
 
     text: str
@@ -59,7 +58,7 @@ class Claim:
         for name in ("controls", "noise", "found", "missed", "unit", "fixed", "given"):
             value = getattr(self, name)
             if not isinstance(value, Mapping):
-                object.__setattr__(self, name, (value,) if isinstance(value, str) else (*value,))
+                object.__setattr__(self, name, names(value))
         if not 0 < self.level < 1 or (self.bounds and not self.bounds[0] < self.bounds[1]):
             raise ClaimError("claim", "a level is between 0 and 1, and bounds are in order")
 
@@ -71,7 +70,7 @@ class Claim:
 
 
 def hypothesis(
-    claim: Claim, condition: Condition, controls: Sequence[rule.Control], main: str = ""
+    claim: Claim, condition: Condition, controls: Sequence[rule.Control] = ()
 ) -> rule.Hypothesis:
     """What the rule is asked. Raises: ClaimError: the condition has no range."""
     if math.isinf(condition.low) and math.isinf(condition.high):
@@ -79,7 +78,6 @@ def hypothesis(
     return rule.Hypothesis(
         condition.low,
         condition.high,
-        main or claim.about or next(iter(condition.arms), "main"),
         controls=tuple(controls),
         found=tuple(claim.found),
         missed=tuple(claim.missed),
@@ -101,14 +99,57 @@ def bounded(sample: rule.Sample, bounds: tuple[float, float] | None) -> rule.Sam
     return replace(sample, bounds=bounds, exact=True)
 
 
-def one_outcome(mains: Sequence[str], judge: Callable[[str], rule.Verdict]) -> rule.Verdict:
-    """The verdict with any of several arms in the method's place. Raises: ClaimError: it depends
-    on which."""
-    found = {main: judge(main) for main in mains}
-    if len({v.outcome for v in found.values()}) > 1:
-        each = ", ".join(f"{main} {v.outcome}" for main, v in found.items())
-        raise ClaimError("about", f"say which arm the claim is about: {each}")
-    return found[mains[0]]
+def mains(claim: Claim, condition: Condition, arms: Iterable[str]) -> tuple[str, ...]:
+    """The arms that the claim may be about: those that it names, or the only one. Raises:
+    ClaimError (unknown-arm, which-arm)."""
+    others, named = [*claim.why, *claim.found, *claim.missed], condition.arms
+    every = dict.fromkeys(arms)
+    for arm in (*others, *claim.noise, *named, *names(claim.about)):
+        if arm not in every:
+            raise ClaimError("unknown-arm", f"no arm {arm}; {nearest(arm, every)}")
+    found = named or tuple(arm for arm in every if arm not in others)
+    if claim.about and (claim.about in found or not named):
+        return (claim.about,)
+    if claim.about or (not named and len(found) != 1):
+        message = f"which arm is the claim about? {nearest(claim.about, found)}"
+        raise ClaimError("which-arm", message, condition.text)
+    return found if others else found[:1]
+
+
+def decide(
+    claim: Claim,
+    controls: Sequence[rule.Control],
+    mains: Sequence[str],
+    conditions: Sequence[Condition],
+    read: Callable[[Condition, str, str], rule.Sample],
+) -> tuple[rule.Hypothesis, dict[str, rule.Sample], rule.Verdict]:
+    """What the rule is asked, on what, and the verdict. Raises: ClaimError: it depends on which of
+    several arms is judged.
+
+    Args:
+        conditions: the claim's own, and those that have to hold first.
+        read: what decides a condition about an arm, with another in its place.
+    """
+    condition, *given = conditions
+    found = []
+    for main in mains:
+        h = replace(hypothesis(claim, condition, controls), of=main)
+        others = (*(arm for c in controls for arm in c.arms), *h.found, *h.missed)
+        samples = {arm: read(condition, main, arm) for arm in (main, *others)}
+        compared = [arm for arm in condition.arms if arm != main]
+        with suppress(ClaimError):  # the other may have no such level
+            if len(compared) == 1 and not samples[main].ends:  # as 1 of a ratio
+                alike = rule.interval(read(condition, main, compared[0])).estimate
+                h = replace(h, empty=round(alike, 12) if math.isfinite(alike) else 0.0)
+        unmet = []
+        for of in given:
+            first = rule.judge_arm(hypothesis(claim, of), read(of, main, main), ())
+            unmet += [of.text] * (first.outcome != "holds")
+        found.append((h, samples, rule.judge(h, samples, unmet)))
+    if len({verdict.outcome for _, _, verdict in found}) > 1:
+        message = "which arm do the controls replace? the outcome depends on it: give about="
+        raise ClaimError("which-arm", message + " or ".join(mains), condition.text)
+    return found[0]
 
 
 def judge_arrays(
@@ -128,53 +169,37 @@ def judge_arrays(
     Raises:
         ClaimError: the claim cannot be read, or the arms do not have what it names.
     """
-    condition = parse(claim.holds, functions)
-    given = [parse(text, functions) for text in claim.given]
-    mains = _mains(claim, condition, arms)
-    units = tuple(claim.unit) or _only_dimension(condition, arms, mains[0])
+    conditions = [parse(text, functions) for text in (claim.holds, *claim.given)]
+    condition, about = conditions[0], mains(claim, conditions[0], arms)
+    for arm in (a for a in claim.why if a in (*condition.arms, claim.about)):
+        raise ClaimError("no-test", f"{arm} is part of the condition, and cannot be its control")
+    units = tuple(claim.unit) or _only_dimension(condition, arms, about[0])
     claim = replace(claim, unit=units)
     controls, arms = _drawn(claim, arms)
     arms = {name: _averaged(x, claim) for name, x in arms.items()}
 
-    def judged(main: str) -> rule.Verdict:
-        def read(arm: str) -> rule.Sample:
-            return bounded(reading.sample(condition, arms, units, main, {main: arm}), claim.bounds)
+    def read(of: Condition, main: str, arm: str) -> rule.Sample:
+        sample = reading.sample(of, arms, units, main, {main: arm})
+        return bounded(sample, claim.bounds) if of is condition else sample
 
-        named = [*(a for c in controls for a in c.arms), *claim.found, *claim.missed]
-        samples = {arm: read(arm) for arm in (main, *named)}
-        own = samples[main].cells
-        idle = [c for c in controls if any(_equal(samples[a].cells, own) for a in c.arms)]
-        h = hypothesis(claim, condition, [c for c in controls if c not in idle], main)
-        verdict = rule.judge(h, samples, _unmet(claim, given, arms, main))
-        if idle and verdict.outcome == "holds":
-            return replace(verdict, outcome="undecided", reason="no-test", about=idle[0].name)
-        return verdict
-
-    return one_outcome(mains if controls or claim.found or claim.missed else mains[:1], judged)
-
-
-def _mains(claim: Claim, condition: Condition, arms: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
-    """The arms that may be the one that is judged. Raises: ClaimError."""
-    others = [*claim.why, *claim.found, *claim.missed]
-    for arm in (*others, *claim.noise, *condition.arms, *([claim.about] if claim.about else [])):
-        if arm not in arms:
-            raise ClaimError("unknown-arm", f"no arm {arm}; {nearest(arm, arms)}")
-    for arm in (a for a in claim.why if a in condition.arms or a == claim.about):
-        raise ClaimError("no-test", f"{arm} is part of the condition, and cannot be its control")
-    mains = (claim.about,) if claim.about else condition.arms
-    mains = mains or tuple(arm for arm in arms if arm not in others)
-    if not condition.arms and len(mains) != 1:
-        raise ClaimError("about", f"say which arm the claim is about: {', '.join(mains)}")
-    return mains
+    h, samples, verdict = decide(claim, controls, about, conditions, read)
+    own = samples[h.of].cells
+    same = {arm for arm, x in samples.items() if np.array_equal(x.cells, own, equal_nan=True)}
+    idle = [c for c in controls if same.intersection(c.arms)]
+    if idle:
+        able = replace(h, controls=tuple(c for c in controls if c not in idle))
+        verdict = rule.judge(able, samples, [verdict.about] * (verdict.reason == "gate"))
+    if idle and verdict.outcome == "holds":
+        return replace(verdict, outcome="undecided", reason="no-test", about=idle[0].name)
+    return verdict
 
 
 def _only_dimension(
     condition: Condition, arms: Mapping[str, xr.Dataset], main: str
 ) -> tuple[str, ...]:
-    named, dims = {*condition.over}, list[str]()
-    for arm, name, levels in condition.columns:
-        data = arms[arm or main]
-        dims += [str(d) for d in data.get(name, data).dims if d not in named | {*dict(levels)}]
+    named = {*condition.over, *(dim for c in condition.columns for dim, _ in c.levels)}
+    read = [(arms[c.arm or main], c.name) for c in condition.columns]
+    dims = [str(d) for data, name in read for d in data.get(name, data).dims if d not in named]
     units = tuple(dict.fromkeys(dims))
     if len(units) != 1:
         raise ClaimError("unit", f"say what the units are: {', '.join(units) or 'nothing varies'}")
@@ -200,20 +225,3 @@ def _averaged(data: xr.Dataset, claim: Claim) -> xr.Dataset:
     """An arm's measures over units and levels alone."""
     over = [d for d in (*claim.fixed, *REPEATS) if d in data.dims and d not in claim.unit]
     return data.mean(over, skipna=False) if over else data
-
-
-def _unmet(
-    claim: Claim, given: Sequence[Condition], arms: Mapping[str, xr.Dataset], main: str
-) -> list[str]:
-    """The conditions that have to hold first, and do not."""
-    unmet = list[str]()
-    for condition in given:
-        sample = reading.sample(condition, arms, tuple(claim.unit), main)
-        low, high = rule.interval(sample, claim.folds).limits(claim.level)
-        if hypothesis(claim, condition, ()).outcome(low, high) != "holds":
-            unmet.append(condition.text)
-    return unmet
-
-
-def _equal(x: np.ndarray, y: np.ndarray) -> bool:
-    return x.shape == y.shape and np.array_equal(x, y, equal_nan=True)

@@ -73,13 +73,11 @@ def wordings(texts: pd.Series, share: float = 0.5) -> np.ndarray:
     Source: Broder 1997 (resemblance of shingles); Sokal and Michener 1958.
     """
     words = [re.findall(r"\w+", text.lower()) for text in plain(texts)]
-    sets = [{*itertools.pairwise(w)} | {(x,) for x in w} for w in words]
-    column = {s: k for k, s in enumerate(sorted(set().union(*sets)))}
-    at = [column[x] for s in sets for x in sorted(s)]
-    size = np.array([len(s) for s in sets])
-    of = np.repeat(np.arange(len(sets)), size)
-    there = sparse.csr_array((np.ones(len(at)), (of, at)), (len(sets), len(column)))
+    each = pd.Series([[*{*w, *map(" ".join, itertools.pairwise(w))}] for w in words]).explode()
+    which = pd.factorize(each, use_na_sentinel=False)[0]
+    there = sparse.csr_array((np.ones(len(each)), (each.index, which)))
+    size = there.sum(1)
     both = (there @ there.T).toarray()
     distance = 1 - both / np.maximum(size[:, None] + size - both, 1)
-    tree = hierarchy.average(distance[np.triu_indices(len(sets), 1)])
+    tree = hierarchy.average(distance[np.triu_indices(len(texts), 1)])
     return hierarchy.fcluster(tree, 1 - share, "distance") - 1

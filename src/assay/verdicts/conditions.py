@@ -25,13 +25,10 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from assay.errors import ClaimError, nearest
 from assay.verdicts import rule
 
-Arms = Mapping[str, xr.Dataset]
-Swap = Mapping[str, str] | None
 LONGEST, DEEPEST = 2_000, 100
 """Characters of a condition, and operations within operations."""
 COMPARISONS: dict[type, Callable[..., Any]] = {
@@ -40,15 +37,13 @@ COMPARISONS: dict[type, Callable[..., Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-EACH = {"abs": 1, "log": 1, "exp": 1, "sqrt": 1, "min": 2, "max": 2}
-"""Functions of numbers, and of how many."""
 OVER = ("mean", "sum", "max", "min", "median", "argmax", "first", "share", "count")
 """What `over=` takes of each unit's levels."""
 OF_UNITS = {"mean": 1, "share": 1, "std": 1, "corr": 2, "spearman": 2}
 OF_UNITS |= {"auroc": 2, "precision": 2, "recall": 2, "f1": 2}
 """Statistics of all units, and of how many columns. That a median exceeds 5 is the exact claim that
 share(x > 5) exceeds 0.5; no jackknife covers a median."""
-RESERVED = {*EACH, *OVER, *OF_UNITS}
+RESERVED = {*rule.FUNCTIONS, *OVER, *OF_UNITS}
 
 
 class Column(NamedTuple):
@@ -85,11 +80,6 @@ class Condition:
     functions: Mapping[str, Callable[..., Any]] = field(compare=False, repr=False)
 
     @property
-    def canonical(self) -> str:
-        """One text for one condition, however it is spaced or turned around."""
-        return f"{self.low:.12g} <= {ast.unparse(self.quantity)} <= {self.high:.12g}"
-
-    @property
     def arms(self) -> tuple[str, ...]:
         """The arms that it names, in order."""
         return tuple(dict.fromkeys(c.arm for c in self.columns if c.arm))
@@ -117,8 +107,6 @@ def parse(text: str, functions: Mapping[str, Callable[..., Any]] | None = None) 
     dims = [d for x in ast.walk(quantity) if isinstance(x, ast.Call) for d in dims_of(x)]
     return Condition(text, low, high, quantity, columns, tuple(dict.fromkeys(dims)), own)
 
-
-# ---- what may be written -------------------------------------------------------------------------
 
 QUOTES = ("'", '"')
 _QUOTED = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\''
@@ -169,7 +157,7 @@ def _check(node: ast.expr, own: Collection[str], inside: str = "") -> list[Colum
             if kind == "units" and inside:
                 raise ClaimError("nested", f"{name} of all units cannot stand inside {inside}")
             if kind == "own":
-                node.args = parts = [_whole(x) for x in parts]
+                return [Column(word(x), "") for x in parts if number(x) is None]
             inside = name if kind in ("over", "units") else inside
         case _ if number(node) is None:
             if at := column(node):
@@ -184,12 +172,12 @@ def _check(node: ast.expr, own: Collection[str], inside: str = "") -> list[Colum
 def kind_of(call: ast.Call, own: Collection[str]) -> Literal["own", "over", "each", "units"]:
     """What a function is of: something of one's own, a unit's levels, numbers, or all units.
     Raises: ClaimError."""
-    name, n, dims = _word(call.func), len(call.args), dims_of(call)
+    name, n, dims = word(call.func), len(call.args), dims_of(call)
     if name in own and not dims:
         return "own"
     if dims and name in OVER and n == 1 and (len(dims) == 1 or name not in ("argmax", "first")):
         return "over"
-    if not dims and EACH.get(name) == n:
+    if not dims and name in rule.FUNCTIONS and rule.FUNCTIONS[name].nin == n:
         return "each"
     if not dims and OF_UNITS.get(name) == n:
         return "units"
@@ -202,7 +190,7 @@ def dims_of(call: ast.Call) -> tuple[str, ...]:
     dims = list[str]()
     for keyword in call.keywords:
         value = keyword.value
-        dims += [_word(x) for x in (value.elts if isinstance(value, ast.Tuple) else [value])]
+        dims += [word(x) for x in (value.elts if isinstance(value, ast.Tuple) else [value])]
         if keyword.arg != "over" or not dims or len({*dims}) < len(dims):
             raise _refused(call)
     return tuple(dims)
@@ -218,7 +206,8 @@ def number(node: ast.expr) -> float | None:
         return None
 
 
-def _word(node: ast.expr) -> str:
+def word(node: ast.expr) -> str:
+    """The name that a node is. Raises: ClaimError."""
     match node:
         case ast.Name(id=word) | ast.Constant(value=str() as word) if word:
             return word
@@ -234,30 +223,19 @@ def column(node: ast.expr) -> Column | None:
         case ast.Attribute(value=ast.Name(id=arm) | ast.Constant(value=str() as arm), attr=name):
             return Column(arm, name)
         case ast.Subscript(value=of, slice=ast.Constant(value=str() as name)):
-            return Column(_word(of), name)
+            return Column(word(of), name)
         case ast.Subscript(value=of, slice=inner) if base := column(of):
             levels = dict[str, str](base.levels)
             for part in inner.elts if isinstance(inner, ast.Tuple) else [inner]:
                 match part:
                     case ast.Compare(dim, [ast.Eq()], [ast.Constant(value=str() as level)]) if (
-                        _word(dim) not in levels
+                        word(dim) not in levels
                     ):
-                        levels[_word(dim)] = level
+                        levels[word(dim)] = level
                     case _:
                         raise _refused(node)
             return base._replace(levels=tuple(levels.items()))
     return None
-
-
-def _whole(node: ast.expr) -> ast.expr:
-    """What a function of one's own is given: an arm, or a number."""
-    if number(node) is None:
-        _word(node)
-        return ast.Subscript(node, ast.Constant(""))
-    return node
-
-
-# ---- the range -----------------------------------------------------------------------------------
 
 
 def _range(tree: ast.expr) -> tuple[ast.expr, float, float]:

@@ -36,12 +36,8 @@ def decimals(x: float, low: float, high: float, thresholds: Sequence[float] = ()
     places = math.ceil(-math.log10(half))
     places = max(0, places + (half * 10**places < 2))
     places += 10.0 ** -(places + 1) / 2 <= abs(x) < 10.0 ** (1 - places)
-    for other in (x, *thresholds):
+    for other in (x, *filter(math.isfinite, thresholds)):
         alike = [end for end in (low, high) if not math.isclose(end, other, rel_tol=1e-9)]
-        more = (p for p in (places, places + 1) if all(_differ(e, other, p) for e in alike))
-        places = next(more, places + 2)
+        for _ in range(2):
+            places += any(number(end, places) == number(other, places) for end in alike)
     return places
-
-
-def _differ(x: float, other: float, places: int) -> bool:
-    return not math.isfinite(other) or number(x, places) != number(other, places)

@@ -8,21 +8,18 @@ that speak for fewer than they are stand in `dependence`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from assay.errors import AssayError
 from assay.notes import Note
+from assay.verdicts.case import Case
 from assay.verdicts.columns import FEW, as_numbers, is_name, plain, restates, steps
 from assay.verdicts.dependence import copies, doubtful, f_test, groups, missing, open_by, order
 from assay.verdicts.rule import FEWEST, LEVEL, Interval, Verdict, interval
-
-if TYPE_CHECKING:
-    from assay.verdicts.case import Case
 
 CHANCE = 0.01
 """The p-value below which arms differ in a column, shared among all that are looked at."""
@@ -35,6 +32,8 @@ HEAP = 0.25
 KINDS = 6
 """A column of at most so many values tells kinds of units apart; of others, the halves are two."""
 
+Covariate = tuple[str, float, np.ndarray]
+"""A column, the p-value of its not going with what is compared, and what is held fixed."""
 Part = tuple[str, str, str, pd.Series]
 """A column, = or ≠, a value of it, and which rows these are."""
 
@@ -63,101 +62,71 @@ def choice(case: Case) -> Note | None:
 def _rivals(case: Case) -> Iterator[tuple[str, list[Interval]]]:
     """The claim's number of each arm that it does not name, and at each other level."""
     rows, others = case.rows, (arm for arm in case.arms if arm not in case.named)
-    yield "arms", [i for arm in others for i in _intervals(case, rows, arm)]
+    yield "arms", [i for arm in others if (i := case.again(rows, arm))]
     pairs = {pair for c in case.condition.columns for pair in c.levels}
     for dim, level in sorted(pairs, key=str):
         if len([d for d, _ in pairs if d == dim]) == 1:
             levels = [x for x in rows[dim].dropna().unique() if str(x) != str(level)]
             there = (rows[rows[dim] == x].assign(**{dim: level}) for x in levels)
-            yield f"levels of {dim}", [i for of in there for i in _intervals(case, of)]
-
-
-def _intervals(case: Case, rows: pd.DataFrame, arm: str = "") -> list[Interval]:
-    """The interval of the claim's number by other rows or of another arm, if there is one."""
-    try:
-        return [interval(case.sample(rows, arm), case.h.folds)]
-    except AssayError:
-        return []
-
-
-def _open_by_rows(case: Case, code: str, rows: pd.DataFrame, **data: object) -> Note | None:
-    """A note with the interval by other rows, if there is one and the claim does not hold by it."""
-    return doubtful(open_by(case, code, i, **data) for i in _intervals(case, rows))
+            yield f"levels of {dim}", [i for of in there if (i := case.again(of))]
 
 
 def imbalance(case: Case) -> Note | None:
     """A column, or two, of which the arms have other shares, or that both sides of a correlation
-    follow. Of arms with the same units only names count: a number that an arm changes is mostly
-    another result of it.
+    follow; or a time that the number follows, of arms that were measured one after another. Of arms
+    with the same units only names count: a number that an arm changes is mostly another result.
 
     Formula: the claim's number, less what the column explains by least squares next to the arm.
-    Source: Greenland 1989 (change in estimate); Yule 1897 (partial correlation).
+    Source: Greenland 1989 (change in estimate); Yule 1897 (partial correlation); Box, Hunter and
+    Hunter 1978 (drift).
     """
     shape = len(case.compared), len(case.numbers)
     related = shape == (1, 2) and case.whole.ends == (-1, 1)
     if len(case.units) > 1 or case.dims or not (related or shape == (2, 1)):
         return None
     rows = case.levels.drop_duplicates(["arm", case.units[0]]).dropna(subset=[*case.numbers])
-    numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.main).to_numpy(float)
-    sides = numbers.to_numpy().T if related else [arm]
-    cut = {name: steps(rows[name]) for name in _covariates(case, rows)}
-    sets = [*((name,) for name in cut), *itertools.combinations(cut, 2)]
-    for names in sets:
-        of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
-        if 0 < of.max() <= len(of) / 4 and max(f_test(x, of) for x in sides) < CHANCE / len(sets):
-            x = np.column_stack([arm, np.eye(of.max() + 1)[of]])
+    numbers, arm = rows[[*case.numbers]].astype(float), (rows["arm"] == case.h.of).to_numpy(float)
+    ways = [*_shares(case, rows, numbers.to_numpy().T if related else [arm])]
+    ways += [] if related else _times(case, rows)
+    for name, chance, x in ways:
+        if chance < CHANCE / len(ways):
+            x = np.column_stack([arm, x])
             explained = x[:, 1:] @ np.linalg.lstsq(x, numbers, rcond=None)[0][1:]
             held = rows.assign(**(numbers - explained + explained.mean(0)))
-            if note := _open_by_rows(case, "imbalance", held, column=" and ".join(names)):
+            if note := open_by(case, "imbalance", case.again(held), column=name):
                 return note
     return None
 
 
-def _covariates(case: Case, rows: pd.DataFrame) -> list[str]:
-    """The columns of units: those that fix no number, and with units in several arms only a few
-    names, some of them in each arm."""
-    own, found = case.has_own_units(case.levels), list[str]()
+def _shares(case: Case, rows: pd.DataFrame, sides: Iterable[np.ndarray]) -> Iterator[Covariate]:
+    """The columns of units, and pairs of them: those that fix no number, and with units in several
+    arms only a few names, some of them in each arm."""
+    own, cut = case.has_own_units(case.levels), dict[str, np.ndarray]()
     for name in case.others(rows):
         x = rows[name]
         arms = [set(plain(of)) for _, of in x.groupby(rows["arm"])]
         named = is_name(x) and x.dtype != bool and x.nunique() <= FEW
         shared = named and bool(set.intersection(*arms)) and max(map(len, arms)) > 1
         if (own or shared) and not any(restates(x, rows[number]) for number in case.numbers):
-            found.append(name)
-    return found
+            cut[name] = steps(x)
+    for names in [*((name,) for name in cut), *itertools.combinations(cut, 2)]:
+        of = np.unique([cut[name] for name in names], axis=1, return_inverse=True)[1].ravel()
+        if 0 < of.max() <= len(of) / 4:
+            chance = max(f_test(x, of) for x in sides)
+            yield " and ".join(names), chance, np.eye(of.max() + 1)[of]
 
 
-def drift(case: Case) -> Note | None:
-    """Arms were measured one after another, and the number follows the time within each: a date,
-    or a counter of all rows.
-
-    Formula: the claim's number, less what the time explains by least squares next to the arm.
-    Source: Box, Hunter and Hunter 1978.
-    """
-    if len(case.numbers) > 1 or len(case.compared) != 2 or case.whole.ends:
-        return None
-    (number,), rows = case.numbers, case.levels.dropna(subset=[*case.numbers])
-    times = _times(case, rows)
-    for name, at in times.items():
-        both = pd.DataFrame({"at": at, "y": rows[number]})
-        means = both.groupby(rows["arm"]).transform("mean")
-        off, apart = both - means, means["at"].max() - means["at"].min()
-        if not apart >= off["at"].std(ddof=0) > 0:
-            continue
-        line = stats.linregress(off["at"], off["y"])
-        if line.pvalue < CHANCE / len(times):
-            held = rows.assign(**{number: rows[number] - line.slope * (at - at.mean())})
-            if note := _open_by_rows(case, "drift", held, column=name):
-                return note
-    return None
-
-
-def _times(case: Case, rows: pd.DataFrame) -> dict[str, pd.Series]:
-    """The columns that are dates, or count all rows."""
-    numbers = {name: as_numbers(rows[name]) for name in case.others(rows)}
-    known = {name: x for name, x in numbers.items() if x is not None}
-    counts = {name for name, x in known.items() if x.is_unique and not (x % 1).any()}
-    return {name: x for name, x in known.items() if name in counts or is_name(rows[name])}
+def _times(case: Case, rows: pd.DataFrame) -> Iterator[Covariate]:
+    """The columns that are dates, or count all rows, if the arms are apart in them."""
+    for name in case.others(rows):
+        x = as_numbers(rows[name])
+        if x is not None and (is_name(rows[name]) or (x.is_unique and not (x % 1).any())):
+            both = pd.DataFrame({"at": x, "y": rows[case.numbers[0]]})
+            means = both.groupby(rows["arm"]).transform("mean")
+            off, apart = both - means, means["at"].max() - means["at"].min()
+            if apart >= off["at"].std(ddof=0) > 0:
+                chance = stats.linregress(off["at"], off["y"]).pvalue
+                yield name, chance, np.column_stack([np.ones(len(x)), x])
 
 
 def invariants(case: Case) -> Note | None:
@@ -167,25 +136,22 @@ def invariants(case: Case) -> Note | None:
 
     Source: Lipsitch, Tchetgen Tchetgen and Cohen 2010 (negative controls).
     """
-    others = case.named[1:] if len(case.named) > 2 else [a for a in case.arms if a != case.main]
-    rows = case.at_levels(case.rows[case.rows["arm"].isin([case.main, *others])])
+    others = case.named[1:] if len(case.named) > 2 else [a for a in case.arms if a != case.h.of]
+    rows = case.at_levels(case.rows[case.rows["arm"].isin([case.h.of, *others])])
     if len(others) < 2 or case.has_own_units(rows):
         return None
     cells = rows.groupby([*case.units, *case.dims, "arm"], dropna=False)
     notes = list[Note]()
     for name in case.others(rows):
-        wide = cells[name].first().unstack("arm").map(_shown)
-        main, usual, *rest = (wide[arm] for arm in (case.main, *others))
+        wide = cells[name].first().unstack("arm")
+        wide = wide.map(lambda x: f"{x:.9g}" if isinstance(x, float) else str(x))
+        main, usual, *rest = (wide[arm] for arm in (case.h.of, *others))
         unlike = main != usual
         if unlike.mean() >= SOME and all((x == usual).all() for x in rest):
             pair = {"value": main[unlike].iloc[0], "usual": usual[unlike].iloc[0]}
             code = "invariants" if main.nunique() > 1 else "setting"
-            notes.append(Note(code, {"column": name, "arm": case.main, **pair}))
+            notes.append(Note(code, {"column": name, "arm": case.h.of, **pair}))
     return doubtful(notes)
-
-
-def _shown(x: object) -> str:
-    return f"{x:.9g}" if isinstance(x, float) else str(x)
 
 
 def twins(case: Case) -> Note | None:
@@ -201,7 +167,7 @@ def twins(case: Case) -> Note | None:
     pairs = [*itertools.product(controls, case.compared[1:])]
     for a, b in (*pairs, *itertools.product(case.compared, others)):
         if all(a in w and b in w and w[a].nunique() >= len(w) / 2 for w in wide):
-            same = [np.isclose(w[a], w[b], 1e-5, 1e-5 * w[b].std()) for w in wide]
+            same = [np.isclose(w[a], w[b], 0, 1e-5 * w[b].std()) for w in wide]
             if (share := float(np.logical_and.reduce(same).mean())) >= MOST:
                 return Note("twins", {"one": a, "other": b, "share": share})
     return None
@@ -216,9 +182,8 @@ def mixture(case: Case) -> Note | None:
     """
     parts = [*_kinds(case), *_levels(case)]
     for column, sign, value, there in parts:
-        for i in _intervals(case, case.rows[there]):
-            level = 1 - (1 - case.h.level) / len(parts)
-            low, high = (i.estimate, i.estimate) if i.ties else i.limits(level)
+        if i := case.again(case.rows[there]):
+            low, high = i.limits(1 - (1 - case.h.level) / len(parts))
             if case.h.outcome(low, high) == "fails":
                 part = {"column": column, "sign": sign, "value": value}
                 return Note("mixture", {**part, "low": float(low), "high": float(high)})
@@ -263,15 +228,13 @@ def heaps(case: Case) -> Note | None:
             if HEAP <= share < 1 and elsewhere <= SOME / 2:
                 gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
                 data = {"column": name, "value": value[:30], "share": share, "arm": arm}
-                if note := _open_by_rows(case, "heaps", case.rows[~unit_of.isin(gone)], **data):
+                i = case.again(case.rows[~unit_of.isin(gone)])
+                if note := open_by(case, "heaps", i, **data):
                     return note
     return None
 
 
-DOUBTS: tuple[Callable[[Case], Note | None], ...] = (
-    *(groups, copies, order, missing, choice, imbalance, drift),
-    *(invariants, twins, mixture, heaps),
-)
+DOUBTS = groups, copies, order, missing, choice, imbalance, invariants, twins, mixture, heaps
 """Each finds one note at most; the first that doubts is the reason of an open verdict."""
 
 
@@ -280,8 +243,3 @@ def doubts(case: Case, verdict: Verdict) -> tuple[Note, ...]:
     if verdict.outcome != "holds" or min(verdict.n.values()) < FEWEST:
         return ()
     return tuple(note for look in DOUBTS if (note := look(case)))
-
-
-def decisive(notes: Sequence[Note]) -> Note | None:
-    """The note that leaves a claim open, if one does."""
-    return next((note for note in notes if note.doubt), None)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
@@ -17,9 +18,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from assay.errors import ClaimError
-from assay.verdicts.arrays import Grid, labels_of
-from assay.verdicts.conditions import COMPARISONS, Condition, column, dims_of, kind_of, number
+from assay.errors import ClaimError, nearest
+from assay.verdicts.conditions import COMPARISONS, Condition, column, dims_of, kind_of, number, word
 from assay.verdicts.rule import FUNCTIONS, SIGNS, Sample, compiled
 from assay.verdicts.statistics import ENDS, STATISTICS, of_all, pseudo_values
 
@@ -33,41 +33,91 @@ class Reading:
     """A condition, and the arms on which it is read.
 
     Attributes:
+        main: the arm of columns that name none.
+        swap: the arms that take the place of others.
+        labels: the texts of all units in order.
         terms: what the formula is of, for each unit, and between which numbers it lies.
         undefined: something has no number, although all that it is computed from has one.
     """
 
     condition: Condition
-    grid: Grid
+    arms: Mapping[str, xr.Dataset]
+    units: tuple[str, ...]
+    main: str
+    swap: Mapping[str, str]
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
     terms: list[tuple[np.ndarray, Ends]] = field(default_factory=list)
     undefined: bool = False
-    _called: dict[ast.Call, np.ndarray] = field(default_factory=dict)
+    _called: dict[ast.Call, xr.DataArray] = field(default_factory=dict)
     _ones: set[ast.Call] = field(default_factory=set)
 
     def sample(self) -> Sample:
         """The numbers that decide. Raises: ClaimError."""
-        quantity, grid = self.condition.quantity, self.grid
-        if len(grid.units) not in (1, 2) or {*grid.units} & {*grid.over}:
+        quantity, over = self.condition.quantity, self.condition.over
+        if len(self.units) not in (1, 2) or {*self.units} & {*over}:
             raise ClaimError("units", "name one or two kinds of units, none of them in over=")
-        grid.span_units(c.arm for c in self.condition.columns)
+        self._span_units({c.arm for c in self.condition.columns})
         with np.errstate(all="ignore"):
             formula = ast.unparse(self._formula(quantity))
             span = _span(formula, [ends for _, ends in self.terms])
         names = {x.id for x in ast.walk(quantity) if isinstance(x, ast.Name)}
         bounds, ends = (None, span) if names & {*ENDS} else (span, None)
-        cells, units, formula = _cells([x for x, _ in self.terms], grid, formula)
+        cells, units, formula = _cells([x for x, _ in self.terms], self.labels, formula)
         cells = cells * (np.nan if self.undefined else 1.0)
         return Sample(cells, units, formula, bounds, ends=ends)
 
-    # ---- the formula
+    def _arm(self, arm: str) -> xr.Dataset:
+        """The arm that a column means. Raises: ClaimError."""
+        name = self.swap.get(arm or self.main, arm or self.main)
+        if name not in self.arms:
+            raise ClaimError("unknown-arm", f"no arm {name}; {nearest(name, self.arms)}")
+        return self.arms[name]
+
+    def _span_units(self, names: Iterable[str]) -> None:
+        """Find the units that any of these arms has, or else the arms whose place they take.
+        Raises: ClaimError: there are none, or one is there twice."""
+        for unit in self.units:
+            found = [_labels(self._arm(arm), unit) for arm in names]
+            if not any(map(len, found)):
+                found = [_labels(self.arms.get(arm or self.main), unit) for arm in names]
+            if not any(map(len, found)):
+                raise ClaimError("no-units", f"these arms have no {unit}s")
+            if any(len({*x}) < len(x) for x in found):
+                raise ClaimError("repeated-unit", f"a {unit} is there twice")
+            self.labels[unit] = np.unique(np.concatenate(found))
+
+    def _read(self, arm: str, name: str, levels: Sequence[tuple[str, str]]) -> xr.DataArray:
+        """A column at the levels that it names. Raises: ClaimError."""
+        data = self._arm(arm)
+        if name not in data.data_vars:
+            hint = nearest(name, map(str, data.data_vars))
+            raise ClaimError("unknown-column", f"no number {name}; {hint}")
+        replaced = self.arms.get(arm or self.main, data).get(name, data[name])
+        for dim in {*self.condition.over} & {*replaced.dims} & {*data[name].dims}:
+            if not data.get_index(dim).equals(replaced.get_index(dim)):
+                raise ClaimError("other-levels", f"{name} has other {dim}s in what stands in")
+        return self._of_units(_at_levels(data[name], levels))
+
+    def _of_units(self, x: xr.DataArray) -> xr.DataArray:
+        """An array over all units and over levels. Raises: ClaimError: it has other dimensions."""
+        if x.dtype.kind not in "biuf":
+            raise ClaimError("not-numbers", f"{x.name} is no number: {x.dtype}")
+        x = self._without(x, {*self.units, *self.condition.over}).astype(float)
+        units = {u: labels for u, labels in self.labels.items() if u in x.dims}
+        x = x.assign_coords({u: _labels(x, u) for u in units}).reset_coords(drop=True)
+        return x.reindex(units)
+
+    def _without(self, x: xr.DataArray, dims: set[str]) -> xr.DataArray:
+        """An array over these dimensions alone. Raises: ClaimError: it has levels in another."""
+        for dim in (d for d in x.dims if d not in dims and x.sizes[d] > 1):
+            raise ClaimError("open-level", f"say which {dim}: x[{dim}=…], or mean(x, over={dim})")
+        return x.squeeze([d for d in x.dims if d not in dims], drop=True)
 
     def _is_one(self, node: ast.AST) -> bool:
         """Whether a node is one number of all units."""
-        if not isinstance(node, ast.Call):
-            return False
-        kind = kind_of(node, self.condition.functions)
+        kind = kind_of(node, self.condition.functions) if isinstance(node, ast.Call) else ""
         if kind == "own":
-            self.values(node)
+            self.values(node)  # type: ignore[arg-type]
         return kind == "units" or node in self._ones
 
     def _formula(self, node: ast.expr, bare: bool = True) -> ast.expr:
@@ -94,11 +144,12 @@ class Reading:
     def _term(self, node: ast.expr) -> ast.Name:
         for part in (x for x in ast.walk(node) if x is not node and self._is_one(x)):
             raise ClaimError("nested", f"`{ast.unparse(part)}` is of all units; it stands alone")
-        self.terms.append((self.grid.of_units(self.values(node)), self._ends(node)))
+        self.terms.append((self._by_unit(node), self._ends(node)))
         return ast.Name(f"x{len(self.terms) - 1}")
 
     def _ends(self, node: ast.expr) -> Ends:
-        """Between which numbers a term lies, where it is a share or the like."""
+        """Between which numbers a term lies, where it is a share or the like: a column that is 0 or
+        1 in all arms, and 1 in one of them."""
         match node:
             case ast.Compare():
                 return 0.0, 1.0
@@ -107,16 +158,17 @@ class Reading:
             case ast.Call(func=ast.Name(id=name)):
                 return ENDS.get(name)
         at = column(node)
-        return (0.0, 1.0) if at and self.grid.is_share(at.name) else None
-
-    # ---- of each unit
+        arms = [x.data_vars for x in self.arms.values()]
+        found = [x[at.name].to_numpy() for x in arms if at and at.name in x]
+        alone = all(((x == 0) | (x == 1) | (x != x)).all() for x in found)
+        return (0.0, 1.0) if alone and any((x == 1).any() for x in found) else None
 
     def values(self, node: ast.expr) -> Any:
         """The value of a node for each unit. Raises: ClaimError."""
         if (x := number(node)) is not None:
             return x
         if (at := column(node)) is not None:
-            return self.grid.read(at)
+            return self._read(*at)
         match node:
             case ast.BinOp(left=a, op=op, right=b):
                 return self._applied(SIGNS[type(op)], a, b)
@@ -137,49 +189,83 @@ class Reading:
                 return self._called[node]
         raise ClaimError("not-allowed", f"`{ast.unparse(node)}` is not part of a condition")
 
-    def _applied(self, function: Callable[..., Any], *nodes: ast.expr) -> Any:
+    def _applied(self, function: Callable[..., Any], *nodes: ast.expr) -> xr.DataArray:
         values = [self.values(x) for x in nodes]
-        out, known = function(*values), np.isfinite(reduce(operator.add, values))
+        try:
+            with xr.set_options(arithmetic_join="exact"):
+                out, known = function(*values), np.isfinite(reduce(operator.add, values))
+        except xr.AlignmentError:
+            text = ", ".join(map(ast.unparse, nodes))
+            raise ClaimError("other-levels", f"`{text}` have other levels") from None
         self.undefined |= bool((known & ~np.isfinite(out)).any())
         return _exact(out, *values) if function in (operator.add, operator.sub) else out
 
-    def _over(self, name: str, node: ast.expr, dims: tuple[str, ...]) -> np.ndarray:
+    def _over(self, name: str, node: ast.expr, dims: tuple[str, ...]) -> Any:
         """Something of a unit's levels; nothing where one of them has no number."""
-        labels = self.grid.labels
-        outer = {d: labels.pop(d) for d in dims if d in labels}
-        x, levels = np.asarray(self.values(node)), [labels.pop(d, ()) for d in dims]
-        labels |= outer
-        axes = tuple(len(self.grid.units) + self.grid.over.index(d) for d in dims)
-        if [x.shape[axis] for axis in axes] != [*map(len, levels)]:
+        x = xr.DataArray(self.values(node))
+        if not {*dims} <= {*x.dims}:
             raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` lacks one of {dims}")
-        if name not in ("first", "argmax"):
-            function = {"share": "mean", "count": "sum"}.get(name, name)
-            return getattr(np, function)(x, axes, keepdims=True)
-        return _first(name, x, np.asarray(levels[0]), axes[0])
+        if name in ("first", "argmax"):
+            return _first(name, x, dims[0])
+        method = {"share": "mean", "count": "sum"}.get(name, name)
+        return getattr(x, method)(dims, skipna=False)
 
-    def _call(self, node: ast.Call, name: str) -> np.ndarray:
+    def _by_unit(self, node: ast.expr) -> np.ndarray:
+        """A number of each unit, with an axis of length 1 where it is the same for all."""
+        x = self._without(xr.DataArray(self.values(node)), {*self.units})
+        return x.expand_dims([u for u in self.units if u not in x.dims]).transpose(*self.units).data
+
+    def _call(self, node: ast.Call, name: str) -> xr.DataArray:
         """What a statistic or a function of one's own comes to."""
-        grid = self.grid
         if name in STATISTICS:
-            return grid.with_levels(
-                of_all(name, [grid.of_units(self.values(x)) for x in node.args])
-            )
+            return xr.DataArray(of_all(name, [*map(self._by_unit, node.args)]), dims=self.units)
         function = self.condition.functions[name]
-        args: list[Any] = [grid.arm(at.arm) if (at := column(x)) else number(x) for x in node.args]
+        args: list[Any] = [
+            self._arm(word(x)) if number(x) is None else number(x) for x in node.args
+        ]
         result = function(*args)
-        if isinstance(result, xr.DataArray) and {*result.dims} & {*grid.units}:
-            return grid.array(result)
+        if isinstance(result, xr.DataArray) and {*result.dims} & {*self.units}:
+            return self._of_units(result)
         self._ones.add(node)
-        names = {u: [labels_of(x, u) for x in args] for u in grid.units}
+        names = {u: [_labels(x, u) for x in args] for u in self.units}
 
         def without(axis: int, k: int) -> float:
-            unit = grid.units[axis]
-            kept = [of != grid.labels[unit][k] for of in names[unit]]
+            unit = self.units[axis]
+            kept = [of != self.labels[unit][k] for of in names[unit]]
             pairs = zip(args, kept, strict=True)
             return float(function(*(x.isel({unit: at}) if len(at) else x for x, at in pairs)))
 
-        known = [np.isin(grid.labels[u], np.concatenate(names[u])) for u in grid.units]
-        return grid.with_levels(pseudo_values(float(result), without, known))
+        known = [np.isin(self.labels[u], np.concatenate(names[u])) for u in self.units]
+        return xr.DataArray(pseudo_values(float(result), without, known), dims=self.units)
+
+
+def _labels(x: Any, unit: str) -> np.ndarray:
+    """The labels of a kind of unit in an arm or array, as texts; none where it has no units."""
+    has = isinstance(x, xr.DataArray | xr.Dataset) and unit in x.dims
+    return x.get_index(unit).to_numpy().astype(str) if has else np.empty(0, str)
+
+
+def _at_levels(x: xr.DataArray, levels: Sequence[tuple[str, str]]) -> xr.DataArray:
+    """An array at the levels that a condition names: by their texts, or else by their numbers."""
+    for dim, level in levels:
+        if dim not in x.dims:
+            hint = nearest(dim, map(str, x.dims))
+            raise ClaimError("unknown-dimension", f"{x.name} has no {dim}; {hint}")
+        known = x.get_index(dim).to_numpy()
+        if not (at := is_level(known, level)).any():
+            hint = nearest(level, map(str, known))
+            raise ClaimError("unknown-level", f"no {dim} {level}; {hint}")
+        x = x.isel({dim: int(at.argmax())}, drop=True)
+    return x
+
+
+def is_level(known: np.ndarray, level: str) -> np.ndarray:
+    """Which of these are a level that is written so: by their texts, or else by their numbers."""
+    at = np.asarray(known.astype(str) == level)
+    if not at.any() and known.dtype.kind in "iuf":
+        with suppress(ValueError):
+            at = np.isclose(known, float(level), rtol=1e-7, atol=0)
+    return at
 
 
 def _is_linear(node: ast.BinOp) -> bool:
@@ -207,35 +293,34 @@ def _span(formula: str, ends: Sequence[Ends]) -> Ends:
     return float(base + off[off < 0].sum()), float(base + off[off > 0].sum())
 
 
-def _exact(out: Any, a: Any, b: Any) -> np.ndarray:
+def _exact(out: xr.DataArray, a: Any, b: Any) -> xr.DataArray:
     """A sum or difference, exactly 0 where only rounding is left."""
-    return np.where(abs(out) <= SAME * np.maximum(abs(a), abs(b)), 0.0, out)
+    return xr.where(abs(out) <= SAME * np.maximum(abs(a), abs(b)), 0.0, out)
 
 
-def _compared(compare: Callable[..., Any], a: Any, b: Any) -> np.ndarray:
+def _compared(compare: Callable[..., Any], a: Any, b: Any) -> xr.DataArray:
     """1 where a comparison is true and 0 where it is false, of numbers without their rounding."""
     gap = _exact(a - b, a, b)
-    return np.where(np.isnan(gap), np.nan, compare(gap, 0.0))
+    return xr.where(np.isnan(gap), np.nan, compare(gap, 0.0))
 
 
-def _first(name: str, x: np.ndarray, levels: np.ndarray, axis: int) -> np.ndarray:
+def _first(name: str, x: xr.DataArray, dim: str) -> xr.DataArray:
     """The first level at which something is so, or is largest; else that after the last."""
+    levels = x[dim]
     if levels.dtype.kind not in "iuf":
         raise ClaimError("no-order", f"{name} is a level, and these levels are names")
-    most = x.max(axis, keepdims=True)
+    most = x.max(dim, skipna=False)
     there = x > 0 if name == "first" else x >= most - SAME * abs(most)
     step = np.diff(np.sort(levels)).min() if len(levels) > 1 else 1.0
-    levels = np.expand_dims(levels, [a for a in range(x.ndim) if a != axis])
-    first = np.where(there, levels, levels.max() + step).min(axis, keepdims=True)
-    return np.where(np.isfinite(most), first, np.nan)
+    return xr.where(there, levels, levels.max() + step).min(dim).where(np.isfinite(most))
 
 
 def _cells(
-    terms: Sequence[np.ndarray], grid: Grid, formula: str
+    terms: Sequence[np.ndarray], labels: Mapping[str, np.ndarray], formula: str
 ) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
     """The terms by cell, their units, and the formula. Of cells that lack a term none counts,
     where any has all; a sum of multiples is computed in each."""
-    places = np.meshgrid(*(grid.labels[u] for u in grid.units), indexing="ij")
+    places = np.meshgrid(*labels.values(), indexing="ij")
     cells = np.stack([np.broadcast_to(x, places[0].shape).ravel() for x in terms], axis=1)
     known = np.isfinite(cells)
     whole = known.all(1)
@@ -249,7 +334,7 @@ def _cells(
     for k, x in enumerate(cells.T):
         for y in cells.T[:k]:
             x[...] = np.where(abs(x - y) <= SAME * abs(x), y, x)
-    return cells, {u: x.ravel()[kept] for u, x in zip(grid.units, places, strict=True)}, formula
+    return cells, {u: x.ravel()[kept] for u, x in zip(labels, places, strict=True)}, formula
 
 
 def sample(
@@ -260,5 +345,4 @@ def sample(
     swap: Mapping[str, str] | None = None,
 ) -> Sample:
     """The numbers that decide a condition, with other arms in the places that `swap` names."""
-    grid = Grid(arms, main, swap or {}, tuple(units), condition.over)
-    return Reading(condition, grid).sample()
+    return Reading(condition, arms, tuple(units), main, swap or {}).sample()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import platform
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -40,8 +40,6 @@ REASONS = MappingProxyType(
 )
 """What a reason of a verdict means; that of a doubt is in its note."""
 WIDTH, GLUE = 100, "\u00a0"
-FORMULA = re.compile(r"^[=+\-@\t\r]")
-"""How a text begins that a spreadsheet would run."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +142,6 @@ class Result:
 
         return result_file.save(self, path)
 
-    def to_csv(self) -> str:
-        """The table of `to_pandas` as CSV, in which no cell is a formula."""
-        return safe_csv(self.to_pandas())
-
     def to_markdown(self) -> str:
         """A table in Markdown."""
         shown = _shown(self)
@@ -196,25 +190,9 @@ def versions() -> dict[str, str]:
     """The versions of Python, of Assay, and of what it computes with."""
     found = {"python": platform.python_version()}
     for name in ("interp-assay", "numpy", "scipy", "pandas", "xarray"):
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
-
-
-def safe_csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV. A text that a spreadsheet would take for a formula begins with ' in it."""
-
-    def safe(x: Any) -> Any:
-        return f"'{x}" if isinstance(x, str) and FORMULA.match(x) else x
-
-    texts = [c for c in map(str, frame) if not pd.api.types.is_numeric_dtype(frame[c])]
-    frame = frame.assign(**{c: frame[c].astype(object).map(safe) for c in texts})
-    return str(frame.rename(columns=safe).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))
-
-
-# ---- text ----------------------------------------------------------------------------------------
 
 
 def _lines(claim: Judged) -> Iterator[str]:
@@ -239,11 +217,9 @@ def _remarks(result: Result) -> Iterator[str]:
 
 
 def _price(v: Verdict) -> str:
-    if not v.price:
-        return ""
-    unit, n = v.price
+    unit, n = v.price or ("", 0)
     much = f"more {unit}s would not" if n > MOST else f"about {n:,} {unit}s would"
-    return f"; {much} decide it"
+    return f"; {much} decide it" if v.price else ""
 
 
 def _number(claim: Judged, of: Verdict | Tested) -> str:
@@ -258,11 +234,9 @@ def _wrapped(text: str) -> str:
     """A line, without what a terminal would obey, as lines that fit; an interval stays whole."""
     start = " " * (len(text) - len(text.lstrip()))
     whole = re.sub(r"\[(\S+), (\S+)\]", f"[\\1,{GLUE}\\2]", line(text))
-    parts = textwrap.wrap(whole, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
-    return start + f"\n{start}    ".join(parts).replace(GLUE, " ")
-
-
-# ---- tables --------------------------------------------------------------------------------------
+    wrap = textwrap.TextWrapper(WIDTH, start, f"{start}    ", break_long_words=False)
+    wrap.break_on_hyphens = False
+    return wrap.fill(whole).replace(GLUE, " ")
 
 
 def _records(claim: Judged) -> Iterator[dict[str, Any]]:

@@ -58,19 +58,15 @@ def read(table: Any, arm: str = "") -> Rows:
     if not isinstance(table, str | Path):
         return Rows(_with_arms(_plain(table), arm), "the table")
     path, source = Path(table), str(table)
-    if log := logs.read(path):
-        frame, levels, files = log
-        column = arm or ("arm" if "arm" in frame else "model")
-        frame = _with_arms(_plain(frame, source), column, source)
-    else:
-        frame, levels, files = _with_arms(_plain(_of_file(path), source), arm, source), [], [path]
+    log = logs.read(path)
+    frame, levels, files = log or (_of_file(path), [], [path])
+    arm = "model" if log and not arm and "arm" not in frame else arm
+    frame = _with_arms(_plain(frame, source), arm, source)
     if path.suffix.lower() in SEPARATORS:
         frame = frame.apply(lambda x: x if x.name == "arm" else _typed(x))
     inputs = {str(p): hashlib.sha256(contents(p)).hexdigest() for p in files}
     return Rows(frame, source, tuple(x for x in levels if x in frame and x != "arm"), inputs)
 
-
-# ---- files ---------------------------------------------------------------------------------------
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -140,9 +136,6 @@ def _of_parquet(path: Path) -> pd.DataFrame:
         return file.read().to_pandas()
     except (ArrowException, OSError, ValueError) as e:
         raise DataError("not-a-table", f"it is not Parquet: {e}", str(path)) from None
-
-
-# ---- frames --------------------------------------------------------------------------------------
 
 
 def _check(names: Collection[str], rows: int, at: str) -> None:

@@ -2,7 +2,7 @@
 
 NumPy and SciPy only. This very file travels in every result, so that anyone can judge again.
 Read it in order: what a claim's number is made of (`Sample`), its interval (`interval`), the lead
-over a control (`less`), what becomes of a control (`test_control`), the verdict (`judge`), and what
+over a control (`less`), what becomes of a control (`_tested`), the verdict (`judge`), and what
 would decide an open one (`price`).
 
 A claim says that a number lies in a range, for units of one kind or of two crossed kinds, such as
@@ -39,9 +39,7 @@ NOWHERE = (math.nan, math.nan)
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Means of the terms, [draw, term] → [draw]."""
 Outcome = Literal["holds", "fails", "unspecific", "undecided"]
-
-
-# ---- what a number is made of --------------------------------------------------------------------
+OfControl = Literal["beaten", "satisfies", "open"]
 
 SIGNS: dict[type, Callable] = {
     ast.Add: operator.add,
@@ -52,7 +50,7 @@ SIGNS: dict[type, Callable] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
 }
-FUNCTIONS: dict[str, Callable] = {
+FUNCTIONS: dict[str, np.ufunc] = {
     "abs": np.abs,
     "log": np.log,
     "exp": np.exp,
@@ -126,9 +124,6 @@ def less(method: Sample, control: Sample) -> Sample:
     return Sample(cells, units, f"({method.formula}) - ({other})", bounds, exact)
 
 
-# ---- its interval --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Interval:
     """An estimate, and what its limits at any level are made of.
@@ -198,7 +193,13 @@ def interval(sample: Sample, folds: str = "") -> Interval:
         variance = max(sum(parts) - ways[2].variance, *parts)
     spread = sum(p**2 / way.df for p, way in zip(parts, ways, strict=False) if way.df > 0)
     df = variance**2 / spread if spread > 0 else min(way.df for way in ways)
-    tied, bounds, points = _ties(sample, ways, variance, n)
+    first, single = ways[0], len(n) == 1
+    tied = variance == 0 or (single and first.alike and not sample.ends)  # an F1 has two points
+    simple = variance == 0 or (single and first.strata == 1)
+    bounds = sample.bounds if simple and (tied or sample.exact) else None
+    points = first.points
+    if bounds and not single:  # as many cells of one number as share no unit
+        points = np.full(min(n.values()), estimate)
     return Interval(
         *(estimate, n, variance, third, df, tuple(parts), points, bounds, sample.ends),
         ties=tied and not bounds,
@@ -211,7 +212,8 @@ class _Left:
     """What leaving out each unit of one kind shows of an estimate.
 
     Attributes:
-        strata: units that are in the same terms, such as those of one of two independent arms.
+        strata: how many sets of units are in the same terms, such as two of independent arms.
+        alike: half of the units of one of them or more add one number, to twelve digits.
     """
 
     estimate: float
@@ -219,7 +221,8 @@ class _Left:
     third: float
     df: float
     points: np.ndarray
-    strata: list[np.ndarray]
+    strata: int
+    alike: bool
     defined: bool
 
 
@@ -227,74 +230,42 @@ class _Left:
 def _leave_out(sample: Sample, codes: np.ndarray) -> _Left:
     """The delete-one jackknife over the units that `codes` numbers. Two arms with units of their
     own are two strata, which makes this Welch's interval."""
-    counts, estimate, left = _left_out(sample, codes)
-    n = len(left)
+    x, n = sample.cells, int(codes.max(initial=-1)) + 1
+    known = np.isfinite(x)
+    zero = np.nan_to_num(x[known.argmax(0), np.arange(x.shape[1])])  # the first number of each
+    sums, counts = np.zeros((2, n, x.shape[1]))
+    np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
+    np.add.at(counts, codes, known)
+    statistic, _ = compiled(sample.formula)
+    estimate = float(statistic((zero + sums.sum(0) / counts.sum(0))[None])[0])
+    left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
     _, of = np.unique(counts > 0, axis=0, return_inverse=True)
     strata = [np.flatnonzero(of.ravel() == k) for k in range(of.max(initial=-1) + 1)]
     if any(len(s) < 2 for s in strata):
         strata = [np.arange(n)]
     weights, points = counts.sum(1), np.empty(n)
     variance = third = spread = 0.0
+    alike = False
     for s in strata:
         off, share = left[s] - left[s][0], (len(s) - 1) / len(s)
         off = off.mean() - off  # of equal numbers exactly 0
         part = share * float(np.sum(off**2))
         variance, third = variance + part, third + share**1.5 * float(np.sum(off**3))
-        spread += part**2 / max(_worth(weights[s]) - 1, 1e-9)
+        worth = (weights[s] ** 2).sum() ** 2 / (weights[s] ** 4).sum()  # units of equal size
+        spread += part**2 / max(worth - 1, 1e-9)
         points[s] = estimate + (len(s) - 1) * off
+        digits = np.round(points[s] / (np.abs(points[s]).max() or 1.0), 12)
+        alike |= bool(2 * np.unique(digits, return_counts=True)[1].max() >= len(s))
     df = variance**2 / spread if spread > 0 else min(map(len, strata)) - 1.0
-    return _Left(estimate, variance, third, df, points, strata, bool(np.isfinite(left).all()))
-
-
-def _left_out(sample: Sample, codes: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """How often each unit is in each term, the estimate, and that without each unit."""
-    x, n = sample.cells, int(codes.max(initial=-1)) + 1
-    known = np.isfinite(x)
-    zero = np.array(
-        [col[there][0] if there.any() else 0.0 for col, there in zip(x.T, known.T, strict=True)]
-    )
-    sums, counts = np.zeros((2, n, x.shape[1]))
-    np.add.at(sums, codes, np.where(known, x - zero, 0.0))  # equal numbers differ by exactly 0
-    np.add.at(counts, codes, known)
-    statistic, _ = compiled(sample.formula)
-    whole = zero + sums.sum(0) / counts.sum(0)
-    left = statistic(zero + (sums.sum(0) - sums) / (counts.sum(0) - counts))
-    return counts, float(statistic(whole[None])[0]), left
-
-
-def _worth(weights: np.ndarray) -> float:
-    """How many units of equal size these are worth: (Σw²)² / Σw⁴."""
-    return float((weights**2).sum() ** 2 / (weights**4).sum())
-
-
-def _ties(
-    sample: Sample, ways: Sequence[_Left], variance: float, n: Mapping[str, int]
-) -> tuple[bool, tuple[float, float] | None, np.ndarray]:
-    """Whether units tie, the bounds between which limits are exact, and the units' numbers. What
-    units add to a number between ends may be alike, as each is a hit or a miss to an F1."""
-    first, single = ways[0], len(n) == 1
-    alike = single and not sample.ends and any(_half_alike(first.points[s]) for s in first.strata)
-    tied = variance == 0 or alike
-    simple = single and len(first.strata) == 1
-    bounds = sample.bounds if (tied or sample.exact) and (simple or variance == 0) else None
-    if bounds and not single:  # as many cells of one number as share no unit
-        return tied, bounds, np.full(min(n.values()), first.estimate)
-    return tied, bounds, first.points
-
-
-def _half_alike(points: np.ndarray) -> bool:
-    """Whether half of these or more are one and the same number, to twelve digits."""
-    size = np.abs(points).max(initial=0.0) or 1.0
-    return 2 * np.unique(np.round(points / size, 12), return_counts=True)[1].max() >= len(points)
+    defined = bool(np.isfinite(left).all())
+    return _Left(estimate, variance, third, df, points, len(strata), alike, defined)
 
 
 def _divides(sample: Sample) -> bool:
     """Whether the 98% interval of everything that is divided by lies on one side of 0."""
-    for divisor in compiled(sample.formula)[1]:
-        low, high = interval(replace(sample, formula=divisor, bounds=None, ends=None)).limits(0.98)
-        if low <= 0 <= high:
-            return False
-    return True
+    plain = replace(sample, bounds=None, ends=None)
+    each = [interval(replace(plain, formula=x)).limits(0.98) for x in compiled(sample.formula)[1]]
+    return not any(low <= 0 <= high for low, high in each)
 
 
 def bent(q: float, third: float, variance: float) -> float:
@@ -367,9 +338,6 @@ def dirichlet_quantile(x: np.ndarray, q: float) -> float:
     return float(optimize.brentq(chance, low + edge, high - edge, xtol=1e-12))
 
 
-# ---- the claim -----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Control:
     """What stands in for the method, in one arm or in several.
@@ -435,7 +403,7 @@ class Tested:
         satisfied: how many of its arms have an estimate in the range, of `draws`.
     """
 
-    outcome: Literal["beaten", "satisfies", "open"]
+    outcome: OfControl
     arm: str
     estimate: float
     low: float
@@ -474,9 +442,6 @@ class Verdict:
     thresholds: tuple[float, float] | None = None
 
 
-# ---- one arm -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Arm:
     """What one arm's numbers say by themselves."""
@@ -485,13 +450,9 @@ class Arm:
     reason: str
     about: str
     interval: Interval
+    estimate: float
     low: float
     high: float
-
-    @property
-    def estimate(self) -> float:
-        """The number itself."""
-        return self.interval.estimate
 
 
 def judge_arm(h: Hypothesis, sample: Sample, unmet: Sequence[str] | None = None) -> Arm:
@@ -513,36 +474,29 @@ def judge_arm(h: Hypothesis, sample: Sample, unmet: Sequence[str] | None = None)
     }
     reason = next((code for code, applies in reasons.items() if applies), "")
     about = unmet[0] if reason == "gate" and unmet else ""
-    return Arm("undecided" if reason else outcome, reason, about, i, low, high)
+    return Arm("undecided" if reason else outcome, reason, about, i, i.estimate, low, high)
 
 
-# ---- controls ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Rival:
-    name: str
-    arm: Arm
-    lead: Interval
-    limits: tuple[float, float]
-    """Of the lead."""
-    outcome: Literal["beaten", "satisfies", "open"]
+_Rival = tuple[Tested, Interval, Interval]
+"""What became of an arm of a control, its interval, and that of how far the method is ahead."""
 
 
 def _rival(h: Hypothesis, method: Arm, ours: Sample, theirs: Sample, name: str) -> _Rival:
     """An arm against the method. It is beaten if its 80% interval lies outside the range, and the
     method is ahead of it."""
     arm, lead = judge_arm(h, theirs), interval(less(ours, theirs), h.folds)
-    limits = lead.limits(h.level)
-    outcome: Literal["beaten", "satisfies", "open"] = "open"
+    low, high = lead.limits(h.level)
+    outcome: OfControl = "open"
     if arm.outcome == "holds":
         outcome = "satisfies"
     elif arm.reason in ("", "straddles"):
         outside = h.outcome(*arm.interval.limits(_loose(h))) == "fails"
-        ahead = limits[0] > 0 if arm.estimate < h.low else limits[1] < 0
+        ahead = low > 0 if arm.estimate < h.low else high < 0
         if outside and (ahead or method.outcome != "holds"):
             outcome = "beaten"
-    return _Rival(name, arm, lead, limits, outcome)
+    limits = arm.estimate, arm.low, arm.high, (lead.estimate, low, high)
+    tested = Tested(outcome, name, *limits, int(h.depth(arm.estimate) >= 0), 1)
+    return tested, arm.interval, lead
 
 
 def _loose(h: Hypothesis) -> float:
@@ -550,7 +504,7 @@ def _loose(h: Hypothesis) -> float:
     return 1 - 4 * (1 - h.level)
 
 
-def by_count(satisfied: int, draws: int) -> Literal["beaten", "satisfies", "open"]:
+def by_count(satisfied: int, draws: int) -> OfControl:
     """What becomes of a noise family: none of 20, or at most one of 40, has to satisfy the claim.
 
     A thing that is itself such a draw holds by luck in at most 2.5% of cases, whatever share of
@@ -562,19 +516,16 @@ def by_count(satisfied: int, draws: int) -> Literal["beaten", "satisfies", "open
 
 
 def _tested(h: Hypothesis, control: Control, rivals: Sequence[_Rival]) -> Tested:
-    inside = sum(h.depth(r.arm.estimate) >= 0 for r in rivals)
-    known = sum(math.isfinite(r.arm.estimate) for r in rivals)
-    outcomes = {r.outcome for r in rivals}
+    """What became of a control, with the numbers of its strongest arm."""
+    arms = [tested for tested, _, _ in rivals]
+    inside, outcomes = sum(t.satisfied for t in arms), {t.outcome for t in arms}
+    known = sum(math.isfinite(t.estimate) for t in arms)
     if control.noise and known >= DRAWS:
         outcome = by_count(inside, known)
     else:
         outcome = next(o for o in ("satisfies", "open", "beaten") if o in outcomes)
-    r = max(rivals, key=lambda r: h.depth(r.arm.estimate))
-    lead = (r.lead.estimate, *r.limits)
-    return Tested(outcome, r.name, r.arm.estimate, r.arm.low, r.arm.high, lead, inside, len(rivals))
-
-
-# ---- the verdict ---------------------------------------------------------------------------------
+    strongest = max(arms, key=lambda t: h.depth(t.estimate))
+    return replace(strongest, outcome=outcome, satisfied=inside, draws=len(arms))
 
 
 def judge(h: Hypothesis, samples: Mapping[str, Sample], unmet: Sequence[str] = ()) -> Verdict:
@@ -591,18 +542,15 @@ def judge(h: Hypothesis, samples: Mapping[str, Sample], unmet: Sequence[str] = (
     }
     controls = {c.name: _tested(h, c, rivals[c.name]) for c in h.controls}
     outcome, reason, about = _outcome(h, method, controls, samples)
-    verdict = Verdict(
+    every = [r for family in rivals.values() for r in family]
+    is_open = outcome == "undecided" and reason in ("straddles", "few-units", "control")
+    return Verdict(
         *(outcome, reason, about, method.estimate, method.low, method.high, method.interval.n),
         controls=controls,
         strongest=max(controls, key=lambda c: h.depth(controls[c].estimate), default=""),
-        detectable=detectable(h, method),
-    )
-    every = [r for family in rivals.values() for r in family]
-    in_the_way = outcome == "unspecific" or reason == "control"
-    return replace(
-        verdict,
-        price=price(h, verdict, method, every),
-        thresholds=thresholds(h, method, rivals) if in_the_way else None,
+        price=price(h, method, every) if is_open else None,
+        detectable=detectable(h, method.interval),
+        thresholds=thresholds(h, method, rivals) if reason == "control" else None,
     )
 
 
@@ -640,29 +588,23 @@ def _could_fail(
     return False
 
 
-# ---- what would decide it ------------------------------------------------------------------------
-
-
-def price(
-    h: Hypothesis, v: Verdict, method: Arm, rivals: Sequence[_Rival]
-) -> tuple[str, int] | None:
+def price(h: Hypothesis, method: Arm, rivals: Sequence[_Rival]) -> tuple[str, int] | None:
     """The kind of unit and the number of them that would decide an open claim in four of five
-    experiments, if the estimates were the truth; None where it is not a matter of units.
+    experiments, if the estimates were the truth; None where there are as many.
 
     Formula: n V_a / ((d / (z_level + z_power))² - the variance that these units do not cause)
     """
-    if v.outcome != "undecided" or v.reason not in ("straddles", "few-units", "control"):
-        return None
+    n = method.interval.n
     needs = [_needed(method.interval, _to_edge(h, method.estimate), h.level)]
-    for r in rivals:
-        if r.outcome == "open":
-            needs.append(_needed(r.arm.interval, _to_edge(h, r.arm.estimate), _loose(h)))
-            needs.append(_needed(r.lead, abs(r.lead.estimate), h.level))
+    for tested, of, lead in rivals:
+        if tested.outcome == "open":
+            needs.append(_needed(of, _to_edge(h, of.estimate), _loose(h)))
+            needs.append(_needed(lead, abs(lead.estimate), h.level))
     unit, most = max(needs, key=lambda need: need[1])
-    fewest = min(v.n, key=lambda u: v.n[u])
-    if v.n[fewest] < h.fewest and most <= v.n.get(unit, 0):
+    fewest = min(n, key=lambda u: n[u])
+    if n[fewest] < h.fewest and most <= n[unit]:
         unit, most = fewest, h.fewest
-    return (unit, most) if most > v.n[unit] else None
+    return (unit, most) if most > n[unit] else None
 
 
 def _to_edge(h: Hypothesis, x: float) -> float:
@@ -682,18 +624,17 @@ def _needed(i: Interval, distance: float, level: float) -> tuple[str, int]:
     return unit, min(MOST + 1, math.ceil(n * i.parts[k] / (want - rest)) + 2)
 
 
-def detectable(h: Hypothesis, method: Arm) -> float:
+def detectable(h: Hypothesis, i: Interval) -> float:
     """The nearest number in the range that four in five such experiments would find to be there.
 
     Formula: threshold ± (t_level + z_power) √V
     """
-    i = method.interval
     if not i.df >= 1 or not math.isfinite(i.variance) or i.bounds:
         return math.nan
     t = float(special.stdtrit(i.df, (1 + h.level) / 2))
     reach = (t + float(special.ndtri(POWER))) * math.sqrt(i.variance)
     ends = [x + sign * reach for x, sign in ((h.low, 1), (h.high, -1)) if math.isfinite(x)]
-    return min(ends, key=lambda x: abs(x - method.estimate), default=math.nan)
+    return min(ends, key=lambda x: abs(x - i.estimate), default=math.nan)
 
 
 def thresholds(
@@ -703,22 +644,17 @@ def thresholds(
     the method's. None if there are none, or the claim has two sides."""
     if math.isfinite(h.low) == math.isfinite(h.high):
         return None
-    side = 1 if math.isfinite(h.low) else -1
-    ours = method.low if side > 0 else method.high
-    noise = {c.name for c in h.controls if c.noise}
-    edges = []
+    up, counted = math.isfinite(h.low), {c.name for c in h.controls if c.noise}
+    edges = list[float]()
     for name, family in rivals.items():
-        if name in noise and len(family) >= DRAWS:
-            edges.append(max(side * r.arm.estimate for r in family))
+        if name in counted and len(family) >= DRAWS:
+            edges += [tested.estimate for tested, _, _ in family]
             continue
-        for r in family:
-            if not side * r.limits[0 if side > 0 else 1] > 0:
-                return None
-            edges.append(side * r.arm.interval.limits(_loose(h))[1 if side > 0 else 0])
-    edge = max(edges)
-    if not edge < side * ours:
-        return None
-    return (edge, ours) if side > 0 else (ours, -edge)
+        if not all(t.lead[1] > 0 if up else t.lead[2] < 0 for t, _, _ in family):
+            return None
+        edges += [of.limits(_loose(h))[up] for _, of, _ in family]
+    ends = (max(edges), method.low) if up else (method.high, min(edges))
+    return ends if ends[0] < ends[1] else None
 
 
 def at_once(level: float, claims: int) -> float:

@@ -52,16 +52,16 @@ def of_all(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     Args:
         arrays: an axis for each kind of unit.
     """
+    arrays = np.broadcast_arrays(*arrays)
     whole = np.isfinite(sum(arrays))
     axes = range(whole.ndim)
     known = [np.asarray(whole.any(tuple(a for a in axes if a != axis))) for axis in axes]
-    pairs = [np.where(whole, x, np.nan) for x in arrays]
 
     def without(axis: int, k: int) -> float:
-        left = [np.delete(x, k, axis) for x in pairs]
-        return STATISTICS[name](*(x[np.isfinite(x)] for x in left))
+        left = np.delete(whole, k, axis)
+        return STATISTICS[name](*(np.delete(x, k, axis)[left] for x in arrays))
 
-    value = STATISTICS[name](*(x[whole] for x in pairs)) if whole.any() else np.nan
+    value = STATISTICS[name](*(x[whole] for x in arrays)) if whole.any() else np.nan
     return pseudo_values(value, without, known)
 
 

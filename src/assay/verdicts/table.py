@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,25 +11,14 @@ import pandas as pd
 
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
+from assay.verdicts import reading
 from assay.verdicts.case import Case
+from assay.verdicts.claims import Claim, Names, decide, hypothesis, mains, names
 from assay.verdicts.conditions import Condition, parse
 from assay.verdicts.doubts import doubts
 from assay.verdicts.result import Estimate, Judged, Provenance, Result, doubted, now, versions
 from assay.verdicts.rows import NOTHING, Rows, read
-from assay.verdicts.rule import (
-    FEWEST,
-    LEVEL,
-    Control,
-    Hypothesis,
-    Sample,
-    Verdict,
-    at_once,
-    interval,
-    judge,
-    judge_arm,
-)
-
-Names = str | Sequence[str]
+from assay.verdicts.rule import LEVEL, Control, Hypothesis, Sample, Verdict, at_once, interval
 
 
 def judge_table(
@@ -79,27 +67,28 @@ def judge_table(
         DataError: the table cannot be used.
         ClaimError: the claim cannot be judged on it.
     """
-    begun, condition, rows = now(), parse(claim), read(table, arm)
-    why = dict(control) if isinstance(control, Mapping) else dict.fromkeys(_names(control), "")
-    units, others = _names(unit), (*_names(found), *_names(missed))
-    frame = _checked(rows, condition, units, (*why, *others, *filter(None, (about,))))
-    fewest = 5 if units == (folds,) else FEWEST
-    level = at_once(level, tries)
-    h = Hypothesis(condition.low, condition.high, level=level, fewest=fewest, folds=folds)
-    h = replace(h, found=_names(found), missed=_names(missed))
-    case = Case(
-        *(frame, condition, h, units, _names(fixed), _names(result), rows.levels, unpaired, bounds)
+    begun, rows = now(), read(table, arm)
+    asked = Claim(
+        *(claim, claim, about, control, noise, "", found, missed, unit, fixed, bounds, given),
+        *(at_once(level, tries), folds),
     )
-    mains = _mains(case, about, bool(why or others))
-    tried = [_judge(case, main, tuple(why), _names(noise), _names(given)) for main in mains]
-    if len({verdict.outcome for _, _, verdict in tried}) > 1:
-        message = "which arm do the controls replace? the outcome depends on it: give about="
-        raise ClaimError("which-arm", message + " or ".join(mains), claim)
-    case, samples, verdict = tried[0]
+    conditions = [parse(text) for text in (claim, *asked.given)]
+    case = _case(rows, asked, conditions, unpaired)
+    arms = mains(asked, case.condition, case.arms)
+    case = replace(_drawn(case, arms, asked), results=names(result))
+    measured = {of: replace(case, condition=of).measured for of in conditions}
+
+    def sample(of: Condition, main: str, arm: str) -> Sample:
+        found = reading.sample(of, measured[of], case.units, main, {main: arm})
+        declared = bounds if of is conditions[0] else None
+        return replace(found, bounds=declared, exact=True) if declared else found
+
+    h, samples, verdict = decide(asked, case.h.controls, arms, conditions, sample)
+    case = replace(case, h=h)
     notes = (*_notes(case, verdict, tries), *doubts(case, verdict))
-    judged = Judged(claim, condition.text, case.h, doubted(verdict, notes), why, notes)
+    judged = Judged(claim, claim, h, doubted(verdict, notes), asked.why, notes)
     made = Provenance(begun, now(), versions(), rows.inputs)
-    columns = [*dict.fromkeys(("arm", *units, *case.dims, *case.numbers))]
+    columns = [*dict.fromkeys(("arm", *case.units, *case.dims, *case.numbers))]
     shown = case.rows.loc[case.rows["arm"].isin(case.named), columns]
     return Result(claim, (judged,), shown, scope, made, (samples,))
 
@@ -123,35 +112,37 @@ def estimate(
         DataError: the table cannot be used.
         ClaimError: the number cannot be computed on it.
     """
-    condition, rows, units = parse(value), read(table, arm), _names(unit)
-    frame = _checked(rows, condition, units, ())
-    h = Hypothesis(level=level, folds=folds)
-    case = Case(frame, condition, h, units, leveled=rows.levels, unpaired=unpaired, bounds=bounds)
-    case = replace(case, h=replace(h, of=_mains(case, "", False)[0]))
-    i = case.again(case.rows)
-    return Estimate(condition.text, i.estimate, *i.limits(level), i.n, level)
+    asked = Claim("", value, unit=unit, bounds=bounds, level=level, folds=folds)
+    condition = parse(value)
+    case = _case(read(table, arm), asked, [condition], unpaired)
+    case = replace(case, h=replace(case.h, of=mains(asked, condition, case.arms)[0]))
+    i = interval(case.whole, folds)
+    return Estimate(value, i.estimate, *i.limits(level), i.n, level)
 
 
-def _names(x: Names) -> tuple[str, ...]:
-    return (x,) * bool(x) if isinstance(x, str) else tuple(x)
+def _case(rows: Rows, asked: Claim, conditions: Sequence[Condition], unpaired: bool) -> Case:
+    """The claim about the rows. Raises: DataError, ClaimError: they lack what it names."""
+    frame, units = rows.frame, tuple(asked.unit)
+    frame = frame if "arm" in frame else frame.assign(arm="main")
+    for condition in conditions:
+        frame = _checked(frame, rows.source, condition, units)
+    h = Hypothesis(level=asked.level, folds=asked.folds)
+    if unpaired:
+        frame = frame.assign(**{units[0]: frame["arm"] + "/" + frame[units[0]].astype(str)})
+    about = (units, tuple(asked.fixed), (), rows.levels, asked.bounds)
+    return Case(frame, conditions[0], h, *about)
 
 
 def _checked(
-    rows: Rows, condition: Condition, units: tuple[str, ...], named: Sequence[str]
+    frame: pd.DataFrame, source: str, condition: Condition, units: tuple[str, ...]
 ) -> pd.DataFrame:
-    """The rows with the numbers of the claim as numbers, if all that it names is there."""
-    frame, source = rows.frame, rows.source
-    frame = frame if "arm" in frame else frame.assign(arm="main")
+    """The rows with the numbers of a condition as numbers, if all that it names is there."""
     numbers = dict.fromkeys(c.name for c in condition.columns)
     dims = dict.fromkeys(dim for c in condition.columns for dim, _ in c.levels)
     for name in (*units, *condition.over, *dims, *numbers):
         if name not in frame:
             message = f"no column {name}; {nearest(name, frame.columns)}"
             raise DataError("unknown-column", message, source)
-    arms = set(frame["arm"])
-    for name in (*condition.arms, *named):
-        if name not in arms:
-            raise DataError("unknown-arm", f"no arm {name}; {nearest(name, arms)}", source)
     if not 1 <= len(set(units)) == len(units) <= 2:
         raise ClaimError("units", "a claim has one kind of unit, or two that are crossed")
     for name in (*units, *condition.over, *dims):
@@ -177,67 +168,29 @@ def _refuse(where: pd.Series, code: str, message: str, source: str) -> None:
         raise DataError(code, message, f"{source} row {int(where.to_numpy().argmax()) + 1}")
 
 
-def _mains(case: Case, about: str, replaced: bool) -> tuple[str, ...]:
-    """The arms that the claim may be about: those that it names, or the only one."""
-    arms = case.condition.arms or (("main",) if "main" in case.arms else case.arms)
-    if about and (about in arms or not case.condition.arms):
-        return (about,)
-    if about or (len(arms) > 1 and not case.condition.arms):
-        message = f"which arm is the claim about? {nearest(about, arms)}"
-        raise ClaimError("which-arm", message, case.condition.text)
-    return arms if replaced else arms[:1]
+def _drawn(case: Case, mains: tuple[str, ...], asked: Claim) -> Case:
+    """The case with its controls, and with an arm for each draw of them."""
+    by_name = [Control(name, (name,), name in asked.noise) for name in asked.why]
+    h = replace(hypothesis(asked, case.condition, by_name), of=mains[0])
+    case, rows = replace(case, h=h), case.rows
+    for k, control in enumerate(by_name):
+        labels = _draws(case, mains, control.name)
+        rows = rows.assign(arm=rows["arm"].where(rows["arm"] != control.name, labels))
+        by_name[k] = replace(control, arms=tuple(dict.fromkeys(labels)))
+    return replace(case, rows=rows, h=replace(h, controls=tuple(by_name)))
 
 
-def _judge(
-    case: Case, main: str, controls: tuple[str, ...], noise: tuple[str, ...], given: tuple[str, ...]
-) -> tuple[Case, dict[str, Sample], Verdict]:
-    """Judge a claim as one about this arm."""
-    draws = {control: _draws(case, main, control) for control in controls}
-    rows = case.rows
-    for control, labels in draws.items():
-        rows = rows.assign(arm=rows["arm"].where(rows["arm"] != control, labels))
-    by_name = tuple(
-        Control(name, tuple(dict.fromkeys(labels)), name in noise) for name, labels in draws.items()
-    )
-    case = replace(case, rows=rows, h=replace(case.h, of=main, controls=by_name))
-    others = (*(arm for control in by_name for arm in control.arms), *case.h.found, *case.h.missed)
-    samples = {main: case.whole, **{arm: case.sample(case.rows, arm) for arm in others}}
-    h = replace(case.h, empty=_empty(case))
-    unmet = [text for text in given if not _is_so(case, text)]
-    return replace(case, h=h), samples, judge(h, samples, unmet)
-
-
-def _draws(case: Case, main: str, control: str) -> pd.Series:
+def _draws(case: Case, mains: tuple[str, ...], control: str) -> pd.Series:
     """The arm of each row of a control: one for each draw where some column alone tells apart
     several rows of a unit, of which the method has one."""
     cell, of = [*case.units, *case.dims], case.rows[case.rows["arm"] == control]
+    ours = case.rows[case.rows["arm"].isin(mains)].groupby(["arm", *cell]).size().max()
     times = of.groupby(cell).size().max()
-    if times > 1 == case.rows[case.rows["arm"] == main].groupby(cell).size().max():
+    if times > 1 == ours:
         for name in of.columns.difference([*cell, "arm", *case.numbers, *case.leveled]):
             if of[name].nunique() == times and not of.duplicated([*cell, name]).any():
                 return f"{control} " + of[name].astype(str)
     return of["arm"]
-
-
-def _empty(case: Case) -> float:
-    """The number of no effect: that of a comparison of an arm with itself, such as 1 of a ratio;
-    else 0, as of a correlation."""
-    if len(case.compared) != 2 or case.whole.ends:
-        return 0.0
-    try:
-        alike = interval(case.sample(case.rows, case.compared[1])).estimate
-    except ClaimError:
-        return 0.0
-    return round(alike, 12) if math.isfinite(alike) else 0.0
-
-
-def _is_so(case: Case, text: str) -> bool:
-    """Whether a precondition holds."""
-    condition = parse(text)
-    rows = _checked(Rows(case.rows, "the table"), condition, case.units, ())
-    h = Hypothesis(condition.low, condition.high, case.main, fewest=case.h.fewest)
-    of = replace(case, rows=rows, condition=condition, h=h)
-    return judge_arm(h, of.whole, ()).outcome == "holds"
 
 
 def _notes(case: Case, verdict: Verdict, tries: int) -> list[Note]:
@@ -245,7 +198,7 @@ def _notes(case: Case, verdict: Verdict, tries: int) -> list[Note]:
     notes, rows, cell = list[Note](), case.levels, ["arm", *case.units, *case.dims]
     if rows.duplicated(cell).any():
         notes.append(Note("averaged", {"n": len(rows), "cells": len(rows.drop_duplicates(cell))}))
-    ours = rows[rows["arm"] == case.main]
+    ours = rows[rows["arm"] == case.h.of]
     for unit in case.units:
         of = ours[unit].nunique()
         if verdict.n[unit] < of:
