@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from inspect import getsource
+from inspect import getclosurevars, getsource
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def digest(*parts: Any) -> str:
             return x.to_dict("list")
         return vectors.as_numpy(x).tolist() if hasattr(x, "shape") else type(x).__qualname__
 
-    return sha256(json.dumps(parts, default=plain).encode()).hexdigest()
+    return sha256(json.dumps(parts, default=plain, skipkeys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +177,10 @@ class Record:
 
 
 def source(function: Any) -> str:
-    """The source of a function, or the name of what has none."""
+    """The source of a function with the data that it uses, or the name of what has none."""
     with contextlib.suppress(TypeError, OSError):
-        return getsource(function)
+        used = getclosurevars(function)
+        return getsource(function) + digest(used.nonlocals, used.globals)
     return type(function).__qualname__
 
 
@@ -222,7 +223,7 @@ class Calls:
             DataError: what is no number for each prompt (no-numbers, infinite, name, names).
         """
         rows = range(len(self.prompts.each)) if rows is None else rows
-        key, begun = f"{arm} {again} {digest([*rows])[:16]}", time.monotonic()
+        key, begun = f"{arm} {again} {digest(value, [*rows])[:16]}", time.monotonic()
         if key in self.record.calls:
             return self.record.calls[key]
         try:

@@ -80,7 +80,7 @@ def check(
     units, is_fixed = names(unit) or ("prompt",), names(fixed)
     bench = Bench(read, condition, units, is_fixed, bounds, needed, known is not None)
     thing = thing.bound(read.each)
-    asked = [claim, holds, digest(source(function)), digest(thing.value), digest(read.value)]
+    asked = [claim, holds, digest(source(function)), digest(thing.value, none), digest(read.value)]
     calls = Calls(function, read, thing, none, bench.reads(EFFECT), Record(save, asked))
     run = _Run(calls, bench, Supply(thing, read.each, controls), draws)
     run.start(known)
@@ -128,6 +128,7 @@ class _Run:
         """Call the function with further draws."""
         arms, there, before = self.bench.arms, self.bench.draws, self.bench.before
         draws = [draw for arm, draw in there.items() if arm != DAMAGE]
+        self.calls.left = max(self.calls.left, len(further))
         for arm, draw in named([*draws, *further], self.bench.main).items():
             if arm not in arms:
                 arms[arm], there[arm] = effects(before, self.calls(draw.value, arm)), draw

@@ -110,6 +110,8 @@ def _claim(
 
 def _plain(column: pd.Series) -> np.ndarray:
     """A column as numbers or texts, which need no pickle."""
+    if pd.api.types.is_integer_dtype(column) and column.notna().all():
+        return column.to_numpy(np.int64)
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(float, na_value=np.nan)
     return column.astype(str).to_numpy().astype(str)
