@@ -180,8 +180,13 @@ def source(function: Any) -> str:
     """The source of a function with the data that it uses, or the name of what has none."""
     with contextlib.suppress(TypeError, OSError):
         used = getclosurevars(function)
-        return getsource(function) + digest(used.nonlocals, used.globals)
+        data = {**used.globals, **used.nonlocals}
+        return getsource(function) + digest({k: x for k, x in data.items() if _is_data(x)})
     return type(function).__qualname__
+
+
+def _is_data(x: Any) -> bool:
+    return vectors.is_tensor(x) or isinstance(x, np.ndarray | str | int | float)
 
 
 @dataclass(eq=False)
