@@ -108,7 +108,7 @@ NOTES = MappingProxyType(
             "No probe is judged on a copy of what it has learned from.",
         ),
         "telling": Kind(
-            "{what} alone tells the labels with an AUROC of {auroc}: {control}",
+            "{what!r} alone tells the labels with an AUROC of {auroc}: {control}",
             "What a control reads need be no more than this.",
         ),
         "groups": Kind(
