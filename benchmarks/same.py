@@ -3,8 +3,8 @@
     python benchmarks/same.py [--worlds 200] [--power]
 
 In the A/A test the thing is one of the family that its controls are drawn from: a random vector, or
-a random head or latent of the pool. No claim about it should hold, at any threshold. Effects of the family have spread 1, and vary between
-24 prompts by as much.
+a random head or latent of the pool. No claim about it should hold, at any threshold. Effects of the
+family have spread 1, and vary between 24 prompts by as much.
 
 With --power the thing has an effect of 1 to 4 spreads, and the claim asks for half of it.
 """
