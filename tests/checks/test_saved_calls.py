@@ -47,3 +47,10 @@ def test_the_page_of_a_saved_result_has_every_prompt(tmp_path):
     file = checked(tmp_path / "a").save(tmp_path / "a.assay")
     html = result_page.page(result_file.load(file), file.name)
     assert "nan" not in html and "p23" in html
+
+
+def test_prompts_may_be_called_what_they_say():
+    """The contract: a column `prompt` names the units where all have another."""
+    rows = [{"prompt": f"p{i}", "noise": i % 5 / 10} for i in range(24)]
+    result = assay.check("it moves", hook, rows, "effect > 0.5", assay.Vector(T), draws=2)
+    assert result.n == {"prompt": 24} and {*result.rows["prompt"]} == {r["prompt"] for r in rows}

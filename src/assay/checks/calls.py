@@ -71,8 +71,8 @@ class Prompts:
         made = cls(prompts if isinstance(prompts, pd.DataFrame) else list(prompts))
         if len(made.each) < FEWEST:
             raise DataError("few-prompts", f"{len(made.each)} prompts; give {FEWEST} at least")
-        if taken := {"arm", "prompt"} & {*made.columns}:
-            raise DataError("taken-name", f"a column is called {min(taken)}; rename it", "prompts")
+        if "arm" in made.columns:
+            raise DataError("taken-name", "a column is called arm; rename it", "prompts")
         return made
 
     @cached_property
@@ -103,8 +103,12 @@ class Prompts:
         return {str(c): x for c, x in columns.items() if all(isinstance(v, plain) for v in x)}
 
     @cached_property
-    def labels(self) -> list[int]:
-        """The number of each prompt, from 1; copies have that of the first."""
+    def labels(self) -> list[Any]:
+        """What each prompt is called: by its column `prompt` where all have another; else its
+        number, from 1, and copies have that of the first."""
+        own = self.columns.get("prompt", [])
+        if own and len({*own}) == len(own):
+            return own
         first: dict[str, int] = {}
         return [first.setdefault(digest(p), i) for i, p in enumerate(self.each, 1)]
 
@@ -113,7 +117,7 @@ class Prompts:
     ) -> pd.DataFrame:
         """A row for each arm and prompt; with units of other kinds one for each arm and cell of
         units, in which every value of what is fixed counts equally. Raises: DataError."""
-        numbers, about = list(next(iter(arms.values()))), {"prompt": self.labels, **self.columns}
+        numbers, about = list(next(iter(arms.values()))), {**self.columns, "prompt": self.labels}
         for name in (*units, *fixed):
             if name not in about:
                 raise DataError("unknown-column", f"no column {name}; {nearest(name, about)}")
