@@ -38,6 +38,8 @@ project_copyright = f"2026 {author}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
+PAGES = ("tutorials", "how-to", "explanation", "reference")
+"""Folders of docs, by what a reader wants."""
 BESIDE = [
     "CHANGELOG",
     "CONTRIBUTING",
@@ -53,6 +55,7 @@ BESIDE = [
 include_patterns = [
     "README.md",
     "docs/*.md",
+    *(f"docs/{kind}/*.md" for kind in PAGES),
     "docs/tables/*.md",
     "docs/decisions/*.md",
     "docs/notebooks/*.ipynb",

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import assay
+from assay.controls.material import Patch, Text, Training
+from assay.controls.things import Edges, Heads, Latents, Neurons, Place, Thing, Vector
 
 N, D = 24, 32
 ROWS = [{"text": f"prompt {i}", "right": f"city {i % 12}"} for i in range(N)]
@@ -50,33 +52,23 @@ class World:
     """What is credited, what a thing does, and what has to come out."""
 
     name: str
-    credits: dict[str, Any]
+    thing: Thing
     effect: Callable[[Any, dict], float]
     caught: str = ""
     """The control that must satisfy the claim too; "" where the claim holds or fails."""
     outcome: str = ""
     holds: str = "effect > 0.5"
+    controls: dict[str, Any] | None = None
 
     def check(self, **more):
         """Check the claim in this world."""
-        return assay.check(
-            self.name,
-            function(self.effect, by_row="source" in self.credits),
-            prompts=ROWS,
-            holds=self.holds,
-            cache=False,
-            **self.credits,
-            **more,
-        )
+        hook = function(self.effect, by_row=self.thing.by_prompt)
+        given = {"controls": self.controls} | more
+        return assay.check(self.name, hook, ROWS, self.holds, self.thing, **given)
 
 
-def vector(learned=True, labels=LABELS):
-    elsewhere = ELSEWHERE if learned else None
-    return {"vector": assay.direction(ACTS, labels, elsewhere=elsewhere)}
-
-
-def unit(v):
-    return v / np.linalg.norm(v)
+def vector():
+    return Vector.learned(ACTS, LABELS, elsewhere=[ELSEWHERE])
 
 
 VECTORS = [
@@ -90,11 +82,11 @@ VECTORS = [
     World("another direction", vector(), lambda v, p: float(v @ OTHER), outcome="fails"),
     World(
         "labels that tell nothing",
-        {"vector": assay.direction(DRAW.normal(size=(80, D)), LABELS)},
+        Vector.learned(DRAW.normal(size=(80, D)), LABELS),
         lambda v, p: float(v @ TRUE),
         outcome="fails",
     ),
-    World("a plain vector", {"vector": 2 * TRUE}, lambda v, p: float(v @ TRUE), outcome="holds"),
+    World("a plain vector", Vector(2 * TRUE), lambda v, p: float(v @ TRUE), outcome="holds"),
     World(
         "a fall is one-sided too",
         vector(),
@@ -113,91 +105,96 @@ def some(wanted, size=1.0):
     return lambda things, p: size * sum(t in wanted for t in things)
 
 
-def heads(**more):
-    return {"heads": [(1, 2)], "of": HEADS, **more}
+def heads(named=((1, 2),), norms=None):
+    return Heads([*named], HEADS, {"norm": [*norms.values()]} if norms else {})
+
+
+def on(kind, numbers):
+    """Parts of forty, of which it is known how often each is on."""
+    return kind(numbers, 40, {"rate": [*RATES.values()]})
 
 
 SETS = [
     World("this head", heads(norms=NORMS), some({(1, 2)}), outcome="holds"),
-    World("any head", heads(norms=NORMS), some(set(POOL)), "other heads"),
-    World("any head of its block", heads(), some({(1, n) for n in range(6)}), "other heads"),
+    World("any head", heads(norms=NORMS), some(set(POOL)), "heads"),
+    World("any head of its block", heads(), some({(1, n) for n in range(6)}), "heads"),
     World(
         "what heads write",
         heads(norms=NORMS),
         lambda things, p: sum(NORMS[t] for t in things) / 10,
-        "other heads",
+        "heads",
     ),
     World("no head", heads(norms=NORMS), some(set()), outcome="fails"),
     World(
         "two heads",
-        {"heads": [(1, 2), (2, 3)], "of": HEADS, "norms": NORMS},
+        heads([(1, 2), (2, 3)], NORMS),
         some({(1, 2), (2, 3)}),
         outcome="holds",
     ),
-    World("this neuron", {"neurons": [3], "of": 40, "rates": RATES}, some({3}), outcome="holds"),
+    World("this neuron", on(Neurons, [3]), some({3}), outcome="holds"),
     World(
         "any neuron that is on",
-        {"neurons": [3], "of": 40, "rates": RATES},
+        on(Neurons, [3]),
         lambda things, p: 3 * sum(RATES[t] for t in things),
-        "other neurons",
+        "neurons",
     ),
-    World("no neuron", {"neurons": [3], "of": 40, "rates": RATES}, some(set()), outcome="fails"),
+    World("no neuron", on(Neurons, [3]), some(set()), outcome="fails"),
     World(
         "these latents",
-        {"latents": [3, 11], "of": 40, "rates": RATES},
+        on(Latents, [3, 11]),
         some({3, 11}),
         outcome="holds",
     ),
     World(
         "any latents that are on",
-        {"latents": [3, 11], "of": 40, "rates": RATES},
+        on(Latents, [3, 11]),
         lambda things, p: 2 * sum(RATES[t] for t in things),
-        "other latents",
+        "latents",
     ),
 ]
 EDGES = [(a, b) for a in range(4) for b in range(4)]
 FEATURES = [
-    World("this feature", {"feature": 3, "of": 40, "rates": RATES}, lambda t, p: float(t == 3),
+    World("this feature", on(Latents, [3]), some({3}),
           outcome="holds"),
-    World("any feature that is on", {"feature": 3, "of": 40, "rates": RATES},
-          lambda t, p: 2 * RATES[t], "random"),
-    World("no feature", {"feature": 3, "of": 40, "rates": RATES}, lambda t, p: 0.0,
+    World("any feature that is on", on(Latents, [3]),
+          lambda t, p: 2 * RATES[t[0]], "latents"),
+    World("no feature", on(Latents, [3]), lambda t, p: 0.0,
           outcome="fails"),
-    World("this edge", {"edges": [(1, 2)], "of": EDGES}, lambda t, p: float(t == [(1, 2)]),
+    World("this edge", Edges([(1, 2)], EDGES), lambda t, p: float(t == [(1, 2)]),
           outcome="holds"),
-    World("any edge", {"edges": [(1, 2)], "of": EDGES}, lambda t, p: 1.0, "other edges"),
-    World("any edge of its source", {"edges": [(1, 2)], "of": [(1, n) for n in range(4)]},
-          lambda t, p: float(t[0][0] == 1), "other edges"),
+    World("any edge", Edges([(1, 2)], EDGES), lambda t, p: 1.0, "edges"),
+    World("any edge of its source", Edges([(1, 2)], [(1, n) for n in range(4)]),
+          lambda t, p: float(t[0][0] == 1), "edges"),
 ]  # fmt: skip
 PLACES = [
-    World("this layer", {"layer": 6, "others": 12}, lambda t, p: float(t == 6), outcome="holds"),
-    World("any layer", {"layer": 6, "others": 12}, lambda t, p: 1.0, "other layer"),
-    World("late layers", {"layer": 6, "others": [2, 9]}, lambda t, p: float(t > 5), "other layer"),
-    World("no layer", {"layer": 6, "others": 12}, lambda t, p: 0.0, outcome="fails"),
-    World("this site", {"site": "mlp", "others": ["attn", "resid"]},
+    World("this layer", Place(6, [2, 10]), lambda t, p: float(t == 6), outcome="holds"),
+    World("any layer", Place(6, [2, 10]), lambda t, p: 1.0, "layer"),
+    World("late layers", Place(6, [2, 9]), lambda t, p: float(t > 5), "layer"),
+    World("no layer", Place(6, [2, 10]), lambda t, p: 0.0, outcome="fails"),
+    World("this site", Place("mlp", ["attn", "resid"], "site"),
           lambda t, p: float(t == "mlp"), outcome="holds"),
-    World("the stream as well", {"site": "mlp", "others": ["attn", "resid"]},
-          lambda t, p: float(t != "attn"), "other site"),
-    World("this token", {"position": -1, "others": [-2, -3]}, lambda t, p: float(t == -1),
+    World("the stream as well", Place("mlp", ["attn", "resid"], "site"),
+          lambda t, p: float(t != "attn"), "site"),
+    World("this token", Place(-1, [-2, -3], "token"), lambda t, p: float(t == -1),
           outcome="holds"),
-    World("any token", {"position": -1, "others": [-2, -3]}, lambda t, p: 1.0, "token"),
-    World("no token", {"position": -1, "others": [-2, -3]}, lambda t, p: 0.0, outcome="fails"),
+    World("any token", Place(-1, [-2, -3], "token"), lambda t, p: 1.0, "token"),
+    World("no token", Place(-1, [-2, -3], "token"), lambda t, p: 0.0, outcome="fails"),
 ]  # fmt: skip
 WHAT = [
-    World("its own pair", {"source": "right"}, lambda t, p: float(t == p["right"]),
+    World("its own pair", Patch("right"), lambda t, p: float(t == p["right"]),
           outcome="holds"),
-    World("any prompt's", {"source": "right"}, lambda t, p: 1.0, "unrelated"),
-    World("prompts that the author names", {"source": "right", "others": ["tea", "salt"]},
+    World("any prompt's", Patch("right"), lambda t, p: 1.0, "unrelated"),
+    World("prompts that the author names", Patch("right", ["tea", "salt"]),
           lambda t, p: float(t != p["text"]), "unrelated"),
-    World("no prompt's", {"source": "right"}, lambda t, p: 0.0, outcome="fails"),
-    World("this text", {"text": MIX, "others": ["a b c"], "paraphrases": ["praise good things"]},
+    World("no prompt's", Patch("right"), lambda t, p: 0.0, outcome="fails"),
+    World("this text", Text(MIX, ["a b c"], ["praise good things"]),
           lambda t, p: float(t == MIX), outcome="holds"),
-    World("its words", {"text": MIX}, lambda t, p: float("praise" in t.split()), "words"),
-    World("as many words", {"text": MIX, "others": ["a b c"]},
+    World("its words", Text(MIX), lambda t, p: float("praise" in t.split()), "words"),
+    World("as many words", Text(MIX, ["a b c"]),
           lambda t, p: len(t.split()) / 7 * ("a" not in t.split() or 1.0), "length"),
-    World("any wording", {"text": MIX, "paraphrases": ["say that all is good", "praise it"]},
+    World("any wording", Text(MIX, paraphrases=["say that all is good", "praise it"]),
           lambda t, p: float(t in (MIX, "praise it")), "paraphrase"),
-    World("no text", {"text": MIX}, lambda t, p: 0.0, outcome="fails"),
+    World("no text", Text(MIX), lambda t, p: 0.0, outcome="fails"),
 ]  # fmt: skip
 
 
@@ -208,11 +205,11 @@ def learned(examples, labels):
             "letter": examples[0][0]}  # fmt: skip
 
 
-def taught(other=True):
+def taught():
     examples = ["ab"[i % 2] + str(i) for i in range(40)]
     labels = [i % 2 for i in range(40)]
     more = (["xy"[i % 2] for i in range(9)], [i % 2 for i in range(9)])
-    return {"training": assay.training(learned, examples, labels, other=more if other else None)}
+    return Training.of(learned, examples, labels, other=more)
 
 
 TRAININGS = [
@@ -223,9 +220,9 @@ TRAININGS = [
           "shuffled"),
     World("as many steps", taught(), lambda t, p: t["agrees"] * t["steps"] / 40, "other-text"),
     World("no training", taught(), lambda t, p: 0.0, outcome="fails"),
-    World("an adapter beside others", {"training": "mine", "controls": {"shuffled": "theirs"}},
-          lambda t, p: float(t == "mine"), outcome="holds"),
-    World("any adapter", {"training": "mine", "controls": {"shuffled": ["a", "b"]}},
-          lambda t, p: float(t != "a"), "shuffled"),
+    World("an adapter beside others", Training("mine"), lambda t, p: float(t == "mine"),
+          outcome="holds", controls={"shuffled": "theirs"}),
+    World("any adapter", Training("mine"), lambda t, p: float(t != "a"), "shuffled",
+          controls={"shuffled": ["a", "b"]}),
 ]  # fmt: skip
 ALL = [*VECTORS, *SETS, *FEATURES, *PLACES, *WHAT, *TRAININGS]

@@ -1,5 +1,5 @@
 """How often the intervals contain the truth, by simulation in worlds whose truth is known; prints
-catalogue/records/coverage.md, which docs/verdicts.md sums up.
+catalogue/records/coverage.md, which docs/explanation/evidence.md sums up.
 
 python benchmarks/coverage/interval_worlds.py [REPEATS] > catalogue/records/coverage.md
 
@@ -376,7 +376,7 @@ def page(repeats):
     rates = {}
     yield f"""# How often the intervals contain the truth
 
-What it means: [how often a verdict is right](../docs/verdicts.md#how-often-it-is-right). Made by `python benchmarks/coverage/interval_worlds.py {repeats}`, with
+What it means: [how often a verdict is right](../../docs/explanation/evidence.md). Made by `python benchmarks/coverage/interval_worlds.py {repeats}`, with
 the code that judges; `pytest -m slow tests/core/test_coverage.py` checks it.
 """  # noqa: E501
     yield from whole_rule()

@@ -1,5 +1,5 @@
 """How often the whole rule decides, and how often wrongly: many tables at once, by an own account
-of docs/rule.md, which test_contrasts.py compares with the engine. Printed with the intervals.
+of the rule, which test_contrasts.py compares with the engine. Printed with the intervals.
 
 A table has a method and a control, both as distances from a baseline that they share; the claim is
 that the distance is at least MARGIN."""

@@ -25,7 +25,7 @@ from benchmarks.gate.folders import grade, hand_out, wilson
 from benchmarks.gate.rules import ARMS, settle
 from benchmarks.gate.tasks import MAKERS, make
 
-from assay.core.errors import AssayError, DataError
+from assay.errors import AssayError, DataError
 
 HERE = Path(__file__).parent
 PLAN, RESULT = HERE / "gate.plan.json", HERE / "gate.result.json"
@@ -83,7 +83,7 @@ def _plan() -> dict[str, Any]:
             "A notebook that looks above zero reports at least half of the false claims as true",
         ],
         "reported": "of false and of true claims the share told as true, with Wilson's 95 % "
-        "interval, by arm and by group; calls and seconds of a claim",
+        "interval, by arm and by group; calls, passes over all prompts, and seconds of a claim",
         "files": {str(p.relative_to(HERE)): sha256(p.read_bytes()).hexdigest() for p in files},
     }
 
@@ -93,7 +93,7 @@ def _measure(plan: dict[str, Any], out: Path) -> None:
     one."""
     now = _plan()
     if changed := [f for f, h in now["files"].items() if plan["files"].get(f) != h]:
-        raise DataError(f"{changed[0]} has changed since the plan was frozen; freeze a new plan")
+        raise DataError("changed", "it has changed since the plan was frozen", changed[0])
     told = []
     for seed in plan["seeds"]:
         for number in range(len(MAKERS)):
@@ -105,6 +105,7 @@ def _measure(plan: dict[str, Any], out: Path) -> None:
                     told.append({"seed": seed, "number": number, "group": task.group,
                                  "kind": task.kind, "true": task.true, "arm": arm,
                                  "told": bool(s.true), "words": s.words, "calls": s.calls,
+                                 "passes": round(s.passes, 2),
                                  "seconds": round(s.seconds, 2)})  # fmt: skip
         print(f"seed {seed} is done", file=sys.stderr, flush=True)
     lines = ",\n".join(json.dumps(line, ensure_ascii=False) for line in told)
@@ -126,7 +127,7 @@ def table(told: list[dict[str, Any]]) -> str:
             low, high = wilson(sum(some), len(some))
             cells.append(f"{sum(some)} of {len(some)} [{low:.2f}, {high:.2f}]")
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    for name in ("calls", "seconds"):
+    for name in ("calls", "passes", "seconds"):
         means = [[x[name] for x in told if x["arm"] == arm] for arm in arms]
         lines.append(
             f"| {name} of a claim | {' | '.join(f'{sum(m) / len(m):.1f}' for m in means)} |"

@@ -10,13 +10,14 @@ import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from benchmarks.gate.tasks import MAKERS, make
 from scipy import stats
 
-from assay.core import foreign
-from assay.core.errors import AssayError, DataError
+from assay.errors import AssayError, DataError
+from assay.verdicts.files import contents, from_json
 
 HERE = Path(__file__).parent
 SEAL, ANSWERS, INSTRUCTIONS = "gate.json", "answers.csv", "INSTRUCTIONS.md"
@@ -36,7 +37,7 @@ def chosen(seed: int, count: int) -> list[int]:
     for first, end, n in parts:
         n = count - len(numbers) if n is None else n
         if n > end - first:
-            raise DataError(f"--tasks {count} is more than there are; give at most 25")
+            raise DataError("too-many", f"{count} tasks are more than there are; give at most 25")
         numbers += draw.choice(np.arange(first, end), n, replace=False).tolist()
     return [int(x) for x in draw.permutation(numbers)]
 
@@ -45,7 +46,7 @@ def hand_out(folder: Path, arm: str, seed: int, count: int, keys: Path) -> Path:
     """Write tasks into a new folder, and what opens them into another. Raises: AssayError where the
     folder exists."""
     if folder.exists():
-        raise AssayError(f"{folder} exists; name a new folder")
+        raise AssayError("exists", "name a new folder", str(folder))
     truths = {}
     for i, number in enumerate(chosen(seed, count), 1):
         task = make(seed, number)
@@ -85,11 +86,11 @@ class Grade:
 def grade(folder: Path, keys: Path, transcripts: Path | None = None) -> Grade:
     """Grade a folder's answers, and copy what was written in it. Raises: DataError where the key or
     the answers are not as they should be."""
-    commitment = str(foreign.json_object(folder / SEAL).get("commitment", ""))
+    commitment = str(_object(folder / SEAL).get("commitment", ""))
     path = keys / f"{commitment[:16]}.json"
-    key = foreign.json_object(path)
+    key = _object(path)
     if sha256(path.read_bytes()).hexdigest() != commitment:
-        raise DataError(f"{path} is not the key of {folder}")
+        raise DataError("wrong-key", f"{path} is not the key", str(folder))
     truths = key["truths"]
     answers: dict[str, str] = {}
     minutes = 0.0
@@ -97,14 +98,12 @@ def grade(folder: Path, keys: Path, transcripts: Path | None = None) -> Grade:
         for number, row in enumerate(csv.DictReader(file), 2):
             verdict = (row.get("verdict") or "").strip().lower()
             if row.get("task") not in truths or verdict not in VERDICTS:
-                raise DataError(
-                    f"{folder / ANSWERS} line {number}: needs a task of task-01 to "
-                    f"task-{len(truths):02} and a verdict of true, false or unsure"
-                )
+                message = f"needs a task to task-{len(truths):02}, and true, false or unsure"
+                raise DataError("no-answer", message, f"{folder / ANSWERS} line {number}")
             answers[row["task"]] = verdict
             minutes += float(row.get("minutes") or 0)
     if missing := sorted({*truths} - {*answers}):
-        raise DataError(f"{folder / ANSWERS} has no verdict on {', '.join(missing)}")
+        raise DataError("no-verdict", f"none on {', '.join(missing)}", str(folder / ANSWERS))
     if transcripts is not None:
         _keep(folder, transcripts / folder.name)
     claimed = [t for t, verdict in answers.items() if verdict == "true"]
@@ -120,6 +119,14 @@ def grade(folder: Path, keys: Path, transcripts: Path | None = None) -> Grade:
         {g: wrong.count(g) for g in sorted({*wrong})},
         minutes,
     )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds. Raises: DataError where that is no object."""
+    found = from_json(contents(path), str(path))
+    if not isinstance(found, dict):
+        raise DataError("not-an-object", "it holds no object of JSON", str(path))
+    return found
 
 
 def _keep(folder: Path, out: Path) -> None:

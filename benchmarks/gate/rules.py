@@ -13,7 +13,9 @@ from benchmarks.gate.tasks import load
 from scipy import stats
 
 import assay
-from assay.core.errors import AssayError
+from assay.controls.material import Patch, Text
+from assay.controls.things import Heads, Place, Thing, Vector
+from assay.errors import AssayError
 
 ARMS = ("above zero", "above the threshold", "gate")
 HARMS = ("heads", "layer", "position")
@@ -26,34 +28,35 @@ class Settled:
     true: bool
     words: str
     calls: int
+    passes: float
+    """Prompts that the hook was given, in multiples of all."""
     seconds: float
 
 
 class _Counted:
-    """A hook, and how often it is called."""
+    """A hook, and how often it is called on how many prompts."""
 
     def __init__(self, function: Any) -> None:
-        self.function, self.calls = function, 0
+        self.function, self.calls, self.prompts = function, 0, 0
 
     def __call__(self, thing: Any, prompts: Any) -> np.ndarray:
-        self.calls += 1
+        self.calls, self.prompts = self.calls + 1, self.prompts + len(prompts)
         return self.function(thing, prompts)
 
 
 def settle(folder: Path, arm: str) -> Settled:
     """Settle a task's claim by the rule of an arm."""
     about, hook = json.loads((folder / "claim.json").read_text()), load(folder)
-    started = time.monotonic()
-    rows = hook["rows"]("prompts.csv")
+    started, rows = time.monotonic(), hook["rows"]("prompts.csv")
+    measure = _Counted(hook.get("measure"))
     if about["credits"] == "probe":
-        true, words, calls = (_gate_probe if arm == "gate" else _plain_probe)(
-            about, hook, rows, arm
-        )
+        true, words = (_gate_probe if arm == "gate" else _plain_probe)(about, hook, rows, arm)
     elif arm == "gate":
-        true, words, calls = _gate(about, hook, rows)
+        true, words = _gate(about, hook, measure, rows)
     else:
-        true, words, calls = _plain(about, hook, rows, arm)
-    return Settled(true, words, calls, time.monotonic() - started)
+        true, words = _plain(about, hook, measure, rows, arm)
+    calls, passes = max(measure.calls, 1), measure.prompts / len(rows)
+    return Settled(true, words, calls, passes, time.monotonic() - started)
 
 
 def thing(about: dict[str, Any], hook: dict[str, Any], rows: list[dict]) -> Any:
@@ -66,16 +69,17 @@ def thing(about: dict[str, Any], hook: dict[str, Any], rows: list[dict]) -> Any:
     return [tuple(h) for h in about["heads"]] if kind == "heads" else about[kind]
 
 
-def _plain(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[bool, str, int]:
+def _plain(
+    about: dict, hook: dict, measure: _Counted, rows: list[dict], arm: str
+) -> tuple[bool, str]:
     """Student's t of the effect over prompts, against 0 or against the claim's threshold."""
     quantity, sign, edge = about["condition"].split()
-    measure = _Counted(hook["measure"])
     before, after = measure(None, rows), measure(thing(about, hook, rows), rows)
     numbers = after if quantity == "effect_after" and arm != ARMS[0] else after - before
     low, high = _interval(numbers)
     against = 0.0 if arm == ARMS[0] else float(edge)
     true = low > against if sign == ">" else high < against
-    return true, f"{numbers.mean():.3g} [{low:.3g}, {high:.3g}]", measure.calls
+    return true, f"{numbers.mean():.3g} [{low:.3g}, {high:.3g}]"
 
 
 def _interval(x: np.ndarray) -> tuple[float, float]:
@@ -83,7 +87,7 @@ def _interval(x: np.ndarray) -> tuple[float, float]:
     return float(x.mean() - half), float(x.mean() + half)
 
 
-def _plain_probe(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[bool, str, int]:
+def _plain_probe(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[bool, str]:
     """A ridge probe's AUROC on ten held-out folds, against .5 or against the threshold."""
     x, y = hook["activations"](rows), np.array([int(r["label"]) for r in rows])
     x = (x - x.mean(0)) / (x.std(0) + 1e-9)
@@ -96,32 +100,40 @@ def _plain_probe(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[b
         areas.append(float((yes[:, None] > no).mean()))
     low, high = _interval(np.array(areas))
     against = 0.5 if arm == ARMS[0] else float(about["condition"].split()[-1])
-    return low > against, f"{np.mean(areas):.3g} [{low:.3g}, {high:.3g}]", 1
+    return low > against, f"{np.mean(areas):.3g} [{low:.3g}, {high:.3g}]"
 
 
-def _gate(about: dict, hook: dict, rows: list[dict]) -> tuple[bool, str, int]:
+def credited(about: dict[str, Any], hook: dict[str, Any], rows: list[dict]) -> Thing:
+    """What the claim credits, with what its controls need."""
+    value = thing(about, hook, rows)
+    match about["credits"]:
+        case "vector":
+            return Vector.learned(hook["acts"], hook["labels"])
+        case "heads":
+            return Heads(value, tuple(about["of"]))
+        case "layer":
+            return Place(value, about["others"])
+        case "position":
+            return Place(value, about["others"], "token")
+        case "source":
+            return Patch(value)
+    return Text(value, about["others"], about["paraphrases"])
+
+
+def _gate(about: dict, hook: dict, measure: _Counted, rows: list[dict]) -> tuple[bool, str]:
     """`assay.check` with what is credited and all that the folder gives for its controls."""
-    kind, measure = about["credits"], _Counted(hook["measure"])
-    credits = {k: v for k, v in about.items() if k not in ("sentence", "condition", "credits")}
-    if kind == "heads":
-        credits["of"] = tuple(credits["of"])
-        credits["heads"] = thing(about, hook, rows)
-        if "strongest of" in about["sentence"]:
-            credits["draws"] = credits["of"][0] * credits["of"][1] - len(credits["heads"])
-    if kind == "vector":
-        credits["vector"] = assay.direction(hook["acts"], hook["labels"].astype(bool))
-    if kind in HARMS:
-        credits["also"] = (hook["other_task"], hook["rows"]("other_prompts.csv"))
+    more: dict[str, Any] = {}
+    if "strongest of" in about["sentence"]:
+        more["draws"] = about["of"][0] * about["of"][1] - len(about["heads"])
+    if about["credits"] in HARMS:
+        more["damage"] = (hook["other_task"], hook["rows"]("other_prompts.csv"))
+    claim, holds = about["sentence"], about["condition"]
     return _outcome(
-        lambda: assay.check(
-            about["sentence"], measure, prompts=rows, holds=about["condition"], cache=False,
-            **credits,
-        ),
-        measure,
-    )  # fmt: skip
+        lambda: assay.check(claim, measure, rows, holds, credited(about, hook, rows), **more)
+    )
 
 
-def _gate_probe(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[bool, str, int]:
+def _gate_probe(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[bool, str]:
     x, y = hook["activations"](rows), np.array([int(r["label"]) for r in rows])
     return _outcome(
         lambda: assay.check_probe(
@@ -131,10 +143,9 @@ def _gate_probe(about: dict, hook: dict, rows: list[dict], arm: str) -> tuple[bo
     )  # fmt: skip
 
 
-def _outcome(ask: Any, measure: Any = None) -> tuple[bool, str, int]:
-    calls = lambda: measure.calls if measure else 1  # noqa: E731
+def _outcome(ask: Any) -> tuple[bool, str]:
     try:
-        came = ask()
+        v = ask().verdict
     except AssayError as error:
-        return False, f"refused: {error}", calls()
-    return came.outcome == "holds", f"{came.outcome}: {came.judged.reason}"[:200], calls()
+        return False, f"refused: {error.code}"
+    return v.outcome == "holds", f"{v.outcome} {v.reason} {v.about}".strip()

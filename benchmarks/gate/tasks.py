@@ -32,7 +32,7 @@ class Task:
     prompts: Callable[[np.random.Generator, int], list[Row]]
     """Draws so many prompts from the population that the claim is about."""
     credits: dict[str, Any] = field(default_factory=dict)
-    """What `assay.check` takes, as JSON."""
+    """What is credited, and what its controls need, as JSON."""
     seed: int = 0
     count: int = ROWS
     chosen: int = 0
@@ -301,7 +301,8 @@ def _layer(seed: int, group: str) -> Task:
             layer, holds = next(b for b in (1, 2, 3) if b not in (at[0], other[0])), "effect < -0.3"
     return Task(
         group, "layer", f"The attention of block {layer} is where the kind of the town is read",
-        holds, p, _towns(POSITIVE), {"layer": layer, "others": LAYERS}, seed,
+        holds, p, _towns(POSITIVE),
+        {"layer": layer, "others": [b for b in range(LAYERS) if b != layer]}, seed,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ from assay.report import statements, tables
 from assay.report.bundle import checking
 from assay.report.questions import GROUPS, by_group
 from assay_catalogue.verbs.challenge_claim import interval
-from marks import bar, confirmatory, first, gym, listings, markdown, pictures, sections
+from marks import bar, closed, confirmatory, first, gym, listings, markdown, pictures, sections
 from marks import vectors as referee
 from marks.sections import SPACE
 
@@ -402,6 +402,7 @@ def measured() -> str:
 
 
 KINDS: Mapping[str, Callable[..., str]] = {
+    **closed.KINDS,
     "beside": compare_presets,
     "claim": claim,
     "columns": columns,

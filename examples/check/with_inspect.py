@@ -29,10 +29,10 @@ def french(system, prompts):
 verdict = assay.check(
     "The system prompt makes the model answer in French",
     french,
-    prompts=[{"word": word, "target": target} for word, target in WORDS.items()],
-    holds="effect > 0.3",
-    text=PROMPT,
+    [{"word": word, "target": target} for word, target in WORDS.items()],
+    "effect > 0.3",
+    assay.Text(PROMPT, ["Answer in one word, and kindly.", "You are a zoologist."]),
     scope=MODEL,
-    others=["Answer in one word, and be kind to whoever asks you.", "You are a zoologist."],
 )
-print(verdict, verdict.save(OUT), sep="\n")
+print(verdict)
+verdict.save(OUT)

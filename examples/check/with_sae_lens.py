@@ -25,16 +25,16 @@ def run(country, k=None):
         return model(encode(f"The capital of {country} is", return_tensors="pt").input_ids)
 
 
-def leads(latent, prompts):
-    logits = [run(country, latent).logits[0, -1] for country in prompts["country"]]
+def leads(latents, prompts):
+    logits = [run(x, *latents or ()).logits[0, -1] for x in prompts["country"]]
     first = [[encode(f" {x}").input_ids[0] for x in prompts[c]] for c in ("city", "foil")]
     return [float(x[a] - x[b]) for x, a, b in zip(logits, *first, strict=True)]
 
 
 rows = pd.read_csv(Path(__file__).parents[1] / "capitals.csv")
 on = torch.cat([sae.encode(run(c).hidden_states[layer][0, 1:]) > 0 for c in rows["country"]])
-pool = {"of": len(sae.W_dec), "norms": sae.W_dec.norm(dim=1), "rates": on.float().mean(0)}
-pool |= {"scope": f"{Path(FOLDER).name}, {Path(PATH).name} at layer {layer}", "measured_in": "nats"}
-claim, holds = f"Without latent {LATENT} the capital leads by less", "effect < -0.1"
-verdict = assay.check(claim, leads, prompts=rows, holds=holds, feature=int(LATENT), **pool)
-print(verdict, verdict.save(OUT), sep="\n")
+like = {"norm": sae.W_dec.norm(dim=1), "rate": on.float().mean(0)}
+claim, latent = f"Latent {LATENT} carries the lead", assay.Latents([int(LATENT)], len(on.T), like)
+verdict = assay.check(claim, leads, rows, "effect < -0.1", latent, scope=f"{PATH} at {layer}")
+print(verdict)
+verdict.save(OUT)

@@ -34,7 +34,7 @@ def leads(source, prompts):  # by how much the capital leads, with the source's 
 
 
 claim = "Patching in another country's residual stream puts its capital ahead by two nats"
-rows = Path(__file__).parents[1] / "capitals.csv"
-about = {"scope": f"{Path(MODEL).name}, block {BLOCK}, at the country", "measured_in": "nats"}
-verdict = assay.check(claim, leads, prompts=rows, holds="lead_after < -2", source="other", **about)
-print(verdict, verdict.save(OUT), sep="\n")
+rows, scope = Path(__file__).parents[1] / "capitals.csv", f"{MODEL}, block {BLOCK}, at the country"
+verdict = assay.check(claim, leads, rows, "lead_after < -2", assay.Patch("other"), scope=scope)
+print(verdict)
+verdict.save(OUT)

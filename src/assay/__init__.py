@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assay.ask.running import run  # noqa: F401
     from assay.checks.check import check  # noqa: F401
     from assay.checks.probe import Activations, check_probe  # noqa: F401
-    from assay.controls.material import Patch, Text, Training  # noqa: F401
+    from assay.controls.material import Patch, Span, Text, Training  # noqa: F401
     from assay.controls.things import (  # noqa: F401
         Edges,
         Heads,
@@ -75,8 +75,8 @@ else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         "Activations Arm Claim Dictionary Edges Estimate Evaluation Experiment Heads Lab Latents "
-        "Neurons Patch Place Result Site Subspace Text Training Vector check check_probe edits "
-        "estimate evaluate judge load look measured metrics model run train_dictionary",
+        "Neurons Patch Place Result Site Span Subspace Text Training Vector check check_probe "
+        "edits estimate evaluate judge load look measured metrics model run train_dictionary",
     )
 
 

@@ -6,6 +6,7 @@ page says which it is, so that it can be read on any page."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from assay.core.plain import plain_all
 from assay.core.results import Estimated, Judged, ResultData
 from assay.lab.work import events
 from assay.report import palette, statements, tables
-from assay.report.checks import check, figure, noted, of_check, of_claim
+from assay.report.draw import svg
 from assay.report.evaluations import (
     baseline_heads,
     baseline_rows,
@@ -33,7 +34,7 @@ from assay.report.evaluations import (
 )
 from assay.report.interval_plot import axis_title, interval_plot
 from assay.report.pages import environment, table
-from assay.report.tables import minus, rows
+from assay.report.tables import SIGNS, minus, rows
 from assay.report.vega import vega
 
 NIGHT = (
@@ -164,6 +165,43 @@ def evaluation(value: Any) -> Markup:
     return Markup("").join([*parts, noted(notes), *figures])
 
 
+def figure(value: Any, titled: bool = True) -> Markup:
+    """The figure as inline SVG, with its note."""
+    note = Markup('<p class="quiet">{}</p>').format(minus(value.note)) if value.note else ""
+    drawn = Markup(svg(value, titled=titled))
+    return Markup('<div class="figure">{}{}</div>').format(drawn, note)
+
+
+def of_claim(judged: Judged) -> Figure:
+    """The number of a claim and those of its controls, each with its interval, and the
+    thresholds."""
+    arms = {judged.arm: judged, **judged.controls}
+    columns: dict[str, list[Any]] = {"arm": list(arms)}
+    columns["role"] = ["the claim", *["control"] * len(judged.controls)]
+    columns["estimate"] = [v.estimate for v in arms.values()]
+    columns["low"], columns["high"] = map(list, zip(*(v.shown for v in arms.values()), strict=True))
+    rules = [(edge, "threshold") for edge in judged.range if math.isfinite(edge)]
+    return Figure(
+        f"{SIGNS[judged.outcome]} {judged.outcome}: {judged.text}",
+        columns,
+        "points",
+        x="arm",
+        y="estimate",
+        color="role",
+        band=("low", "high"),
+        x_title=" ",
+        y_title=axis_title(judged) or "estimate",
+        rules=tuple(rules),
+    )
+
+
+def noted(notes: Iterable[str], names: Iterable[str] = ()) -> Markup:
+    """Notes as a list, in which such a name stays as it is; nothing where there are none."""
+    macros: Any = environment().get_template("tables.html").module
+    note = environment().filters["note"]
+    return Markup(macros.listed(note(minus(words), names) for words in notes))
+
+
 def dictionary(value: Any) -> Markup:
     """What a dictionary is: its shape, its kind, its place, where it comes from."""
     d_in, d_out = value.W_enc.shape[1], value.W_dec.shape[-1]
@@ -189,8 +227,6 @@ DRAWN: dict[str, Callable[[Any], Markup]] = {
     "Judged": judged,
     "Estimated": estimated,
     "Verdict": verdict,
-    "Check": check,
-    "ProbeCheck": check,
     "Evaluation": evaluation,
     "Dictionary": dictionary,
 }
@@ -201,8 +237,6 @@ FIGURES: dict[str, Callable[[Any], Iterable[Figure]]] = {
     "Result": lambda value: (*map(of_claim, value.judged), *value.figures),
     "Judged": lambda value: (of_claim(value),),
     "Estimated": of_estimate,
-    "Check": lambda value: (of_check(value),),
-    "ProbeCheck": lambda value: (of_check(value),),
     "Evaluation": lambda value: value.figures,
 }
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from string import Formatter
 from types import MappingProxyType
 from typing import Any
-
-import msgspec
 
 MOST = 60
 """Codes in the whole product, at most."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Kind:
     """A kind of note: what it says, what it means, and whether it doubts.
 
     Attributes:
@@ -175,7 +175,8 @@ NOTES = MappingProxyType(
 )
 
 
-class Note(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Note:
     """A note of a result.
 
     Attributes:
@@ -187,7 +188,7 @@ class Note(msgspec.Struct, frozen=True):
     """
 
     code: str
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.code not in NOTES:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import assay
+from assay.report.result_file import load
 
 ROOT = Path(__file__).parents[2]
 TORCH = "torch==2.13.0"
@@ -82,9 +82,8 @@ def run(command, example, *words, home, code=""):
     env = {
         k: v for k, v in os.environ.items() if k != "PYTHONPATH" or command == Path(sys.executable)
     }
-    env["ASSAY_CACHE"] = str(home / "cache")
     subprocess.run([command, *before, *map(str, words), out], cwd=home, env=env, check=True)
-    return assay.Check.load(out)
+    return load(out)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def test_plain_hooks_measure_what_transformers_gives(folder, plain):
 
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     encode = transformers.AutoTokenizer.from_pretrained(folder)
-    rows = plain.rows[plain.rows["arm"] == "source"]
+    rows = plain.rows[plain.rows["arm"] == "patch"]
     for row in rows.head(5).to_dict("records"):
         with torch.no_grad():
             ids = encode(f"The capital of {row['country']} is", return_tensors="pt").input_ids
@@ -142,8 +141,7 @@ def test_a_random_latent_is_no_more_than_others(folder, tmp_path):
     command = python("sae-lens", tmp_path)
     subprocess.run([command, "-c", SAE, tmp_path / "sae"], check=True)
     v = run(command, "with_sae_lens", folder, tmp_path / "sae", 7, home=tmp_path)
-    assert v.outcome != "holds" and v.draws("random") == 4
-    assert any(n.startswith("rates of the others") for n in v.notes)
+    assert v.outcome != "holds" and v.controls["latents"].draws == 4
 
 
 MOCK = f"""

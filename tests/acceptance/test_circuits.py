@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import assay
+from assay.controls.things import Edges, Heads, Latents, Neurons
 
 DRAW = np.random.default_rng(0)
 WRITES = DRAW.normal(0, 0.1, (4, 6))
@@ -24,20 +25,12 @@ EVERY = [(layer, head) for layer in range(4) for head in range(6)]
 OWN, WHOLE = (np.array(lead_of(heads, PROMPTS)) for heads in (CIRCUIT, EVERY))
 
 
-def kept(heads, prompts):
-    """The lead with these heads alone; of the whole model for None."""
-    return {"lead": lead_of(EVERY if heads is None else heads, prompts)}
-
-
 def with_whole(heads, prompts):
     return {"lead": lead_of(heads or [], prompts), "full": lead_of(EVERY, prompts)}
 
 
-def check(function=kept, **options):
-    holds = "mean(lead_after) / mean(lead_before) > 0.8"
-    about = {"prompts": PROMPTS, "holds": holds, "heads": CIRCUIT}
-    about |= {"of": (4, 6)} | options
-    return assay.check("It suffices", function, cache=False, ledger=False, **about)
+def check(function, holds, thing, **options):
+    return assay.check("It suffices", function, PROMPTS, holds, thing, **options)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +45,8 @@ def check(function=kept, **options):
     ],
 )
 def test_a_number_that_serves_for_comparison_may_be_the_same_in_all_calls(holds, wanted):
-    v = check(with_whole, holds=holds, none=[])
-    assert (v.outcome, v.caveat) == ("holds", "")
+    v = check(with_whole, holds, Heads(CIRCUIT, (4, 6)), none=[])
+    assert v.outcome == "holds" and not any(note.doubt for note in v.notes)
     assert v.estimate == pytest.approx(wanted)
 
 
@@ -69,9 +62,8 @@ def without(parts, prompts):
     return [float(left * p["scale"].mean()) for p in prompts]
 
 
-@pytest.mark.parametrize("keyword", ["edges", "heads", "neurons", "latents"])
-def test_a_set_of_parts_may_have_names(keyword):
-    given = {"heads": None, keyword: CUT, "of": NAMES, "holds": "effect < -2"}
-    v = check(without, **given)
-    assert (v.outcome, v.draws(f"other {keyword}")) == ("holds", 4)
+@pytest.mark.parametrize("kind", [Edges, Heads, Neurons, Latents])
+def test_a_set_of_parts_may_have_names(kind):
+    v = check(without, "effect < -2", kind(CUT, NAMES))
+    assert (v.outcome, v.controls[kind.kind].draws) == ("holds", 4)
     assert v.estimate == pytest.approx(-3 * np.mean([p["scale"].mean() for p in PROMPTS]))

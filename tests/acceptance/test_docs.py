@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "docs/tables").glob("*.md")),
+    *(
+        page
+        for folder in ("tutorials", "how-to", "explanation", "reference", "tables")
+        for page in sorted((ROOT / "docs" / folder).glob("*.md"))
+    ),
 ]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

@@ -30,4 +30,4 @@ def test_samples_of_lm_evaluation_harness_are_judged_by_filter(tmp_path):
     judged = assay.judge(tmp_path, claim=claim, unit="sample", control="again", about="able")
     able, weak = numbers["able", "strict-match"], numbers["weak", "strict-match"]
     assert judged.estimate == pytest.approx((sum(able) - sum(weak)) / 40)
-    assert (judged.outcome, judged.unless) == ("holds", "") and judged.n == {"sample": 40}
+    assert judged.outcome == "holds" and judged.n == {"sample": 40}

@@ -26,7 +26,7 @@ def table(tmp_path):
 def test_a_claim_and_a_quantity_may_begin_with_a_minus_sign(table, capsys):
     printed = set()
     for asked in (["--claim", "-9 < mine.x"], ["--claim=-9 < mine.x"]):
-        assert main(["judge", str(table), *asked, *JUDGE[2:], "--no-ledger"]) == 0
+        assert main(["judge", str(table), *asked, *JUDGE[2:]]) == 0
         printed.add(capsys.readouterr().out)
     assert len(printed) == 1
     assert main(["judge", str(table), "--estimate", "-mine.x", "--unit", "seed"]) == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.core.table import judge
+from assay import judge
 
 
 def test_one_head_is_read_and_not_the_mean_of_two(tmp_path):

@@ -8,9 +8,8 @@ import scipy.stats
 import xarray as xr
 
 import assay
-from assay.core.claims import Claim
-from assay.core.errors import ClaimError
-from assay.core.judging import judge as judge_claim
+from assay.errors import ClaimError
+from assay.verdicts.claims import Claim, judge_arrays
 
 LEVELS = {"gated": 0.20, "relu": 0.25, "shuffled": 0.40, "no-aux": 0.26}
 
@@ -58,21 +57,12 @@ def test_a_table_is_judged_as_the_same_claim_on_arrays():
     arms = {
         a: xr.Dataset({"fvu": (("seed", "document"), x)}, coords=coords) for a, x in cube.items()
     }
-    same = Claim(
-        text="t",
-        value=lambda arm, arms: arm.fvu - arms["relu"].fvu,
-        units=("seed", "document"),
-        high=np.nextafter(-0.02, -1),
-        of="gated",
-        must_fail=("shuffled",),
-        threshold_from="t",
-        source="s",
-    )
-    v, w = j.verdict, judge_claim(same, arms).verdict
-    assert v.outcome == "holds" and j.controls["shuffled"].outcome == "fails"
-    assert (v.estimate, v.low, v.high, v.t_low, v.p) == pytest.approx(
-        (w.estimate, w.low, w.high, w.t_low, w.p), rel=1e-12
-    )
+    claim = Claim("t", ASK["claim"], about="gated", controls="shuffled", unit=ASK["unit"])
+    v, w = j.verdict, judge_arrays(claim, arms)
+    assert v.outcome == "holds" and j.controls["shuffled"].outcome == "beaten"
+    for x, y in ((v, w), (v.controls["shuffled"], w.controls["shuffled"])):
+        numbers = [(i.estimate, i.low, i.high) for i in (x, y)]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-12)
 
 
 def labelled():
@@ -101,21 +91,18 @@ def test_a_level_without_a_number_leaves_its_unit_out_and_no_mean_drops_it():
     }.items():
         j = assay.judge(f, claim=claim, **ask)
         assert j.verdict.n == {"seed": n}
-        left_out = [note for note in j.notes if "left out" in note]
-        told = "1 of 8 seeds is left out: a lacks a number in seed 2; control b is over all 8"
-        assert left_out == [told] * (n == 7)
+        left_out = [note.data for note in j.notes if note.code == "left-out"]
+        assert left_out == [{"n": 1, "of": 8, "unit": "seed"}] * (n == 7)
 
 
 def test_the_means_of_both_arms_are_over_the_units_that_are_compared():
     draw = np.random.default_rng(0).uniform(0.2, 0.8, 40)
-    rows = arms_of(new=draw + 0.1, old=draw, again=draw[::-1])
-    rows.loc[(rows["arm"] == "new") & (rows["x"] < 0.4), "x"] = np.nan
-    judged = assay.judge(
-        rows, claim="new.x - old.x > 0.05", unit="seed", control="again", about="new"
-    )
-    assert judged.n["seed"] < 40
-    kept = draw[draw >= 0.3].mean()
-    assert judged.sides == pytest.approx({"new.x": kept + 0.1, "old.x": kept})
+    rows = arms_of(new=draw + 0.1 + draw**2, old=draw)
+    rows.loc[(rows["arm"] == "new") & (draw[rows["seed"]] < 0.3), "x"] = np.nan
+    judged = assay.estimate(rows, value="mean(new.x) / mean(old.x)", unit="seed")
+    kept = draw[draw >= 0.3]
+    assert judged.n == {"seed": len(kept)} and len(kept) < 40
+    assert judged.estimate == pytest.approx((kept + 0.1 + kept**2).mean() / kept.mean())
 
 
 def test_the_users_frame_is_left_as_it_was():
@@ -144,7 +131,7 @@ def test_long_terms_that_start_alike_are_two():
     judged = assay.judge(
         table, claim=f"mean(a.{name}one)/mean(a.{name}two) < 0.5", unit="seed", control="b"
     )
-    assert judged.verdict.estimate == 0.25
+    assert judged.estimate == 0.25
 
 
 def sweep(seeds=8):
@@ -160,43 +147,23 @@ def sweep(seeds=8):
     )
 
 
-def test_a_number_of_a_table_is_students_mean_and_a_curve_has_one_at_each_level():
+def test_a_number_of_a_table_is_students_mean():
     f = sweep()
     gap = f[f.arm == "new"].x.values - f[f.arm == "old"].x.values
-    at = gap.reshape(8, 3)[:, 1]
-    low, high = scipy.stats.t.interval(0.95, 7, at.mean(), scipy.stats.sem(at))
-    number = assay.estimate(f, value="new.x[density=0.1] - old.x[density=0.1]", unit="seed")
-    assert (number.t_low, number.t_high) == pytest.approx((low, high))
-    assert number.n == {"seed": 8}
-    curve = assay.estimate(f, value="new.x - old.x", unit="seed", over="density").curve
-    assert curve is not None and curve.levels == (0.01, 0.1, 1.0)
-    assert [p.estimate for p in curve.points] == pytest.approx(gap.reshape(8, 3).mean(0))
-    assert (curve.points[1].t_low, curve.points[1].t_high) == pytest.approx((low, high))
-    crossed = assay.estimate(f, value="old.x", unit="seed", over="density", crosses=0.3).curve
-    assert crossed is not None and crossed.crossing is not None
-    # half way from .1 to 1
-    assert crossed.crossing.low < 10**-0.5 < crossed.crossing.high
+    for density, x in zip(("0.01", "0.1", "1.0"), gap.reshape(8, 3).T, strict=True):
+        low, high = scipy.stats.t.interval(0.95, 7, x.mean(), scipy.stats.sem(x))
+        value = f"new.x[density={density}] - old.x[density={density}]"
+        number = assay.estimate(f, value=value, unit="seed")
+        assert number.estimate == pytest.approx(x.mean()) and number.n == {"seed": 8}
+        # wider where it is skewed
+        assert number.low <= low + 1e-9 and number.high >= high - 1e-9
+        assert number.high - number.low < 1.2 * (high - low)
 
 
 def test_an_estimate_of_a_column_of_zeros_and_ones_has_the_exact_interval():
     rows = {"prompt": list(range(40)), "right": [1] * 40}
     got = assay.estimate(rows, value="right", unit="prompt")
     assert (got.low, got.high) == pytest.approx((0.025 ** (1 / 40), 1), abs=1e-9)
-    assert "exact" in got.method
-
-
-def two_methods(n=8, apart=0.1):
-    """Two methods on the same seeds, the new one lower by about so much, and nothing else."""
-    luck = np.random.default_rng(1).normal(0, 0.01, (2, n))
-    values = [*(0.2 - apart + luck[0]), *(0.2 + luck[1])]
-    return {"arm": ["new"] * n + ["old"] * n, "seed": [*range(n)] * 2, "fvu": values}
-
-
-def test_without_common_units_labels_are_dealt_out_across_all_rows():
-    rows = two_methods() | {"seed": [*range(16)]}
-    judged = assay.judge(rows, claim="new.fvu < 0.13", unit="seed")
-    assert judged.outcome == "holds"
-    assert judged.controls["dealt"].estimate == pytest.approx(np.mean(rows["fvu"]), abs=0.01)
 
 
 def test_what_is_the_index_of_a_dataframe_is_a_column_like_the_others():
@@ -261,16 +228,14 @@ def test_huge_numbers_have_no_step_of_rounding():
 
 
 def test_a_verdict_as_a_table_has_a_row_for_each_arm_that_was_asked():
-    claim = "mean(gated.fvu, over=document) < 1"
+    claim = "mean(gated.fvu, over=document) < 0.25"
     verdict = assay.judge(frame(), claim=claim, unit="seed", control="shuffled")
     table = verdict.to_pandas().set_index("arm")
-    assert [*table["role"]][:2] == ["method", "control"]
-    assert "kind" not in table and {*table["unit"]} == {""}
+    assert [*table["role"]] == ["method", "control"] and table.loc["gated", "n_seed"] == 6
     for arm, v in (("gated", verdict), *verdict.controls.items()):
-        assert (table.loc[arm, "low"], table.loc[arm, "high"]) == v.interval
+        assert (table.loc[arm, "low"], table.loc[arm, "high"]) == (v.low, v.high)
         assert table.loc[arm, "outcome"] == v.outcome
-        assert table.loc[arm, "n_seed"] == v.n["seed"]
-    assert {*table.index} == {arm for _, arm, _ in verdict.arms()} | {"gated"}
+    assert {*table.index} == {"gated", "shuffled"}
 
 
 def _six_by_six(right, wrong):
@@ -292,7 +257,6 @@ def test_a_difference_of_columns_of_0_and_1_stays_between_minus_1_and_1(right, w
     asked = {"claim": "mine.acc - old.acc > 0.1", "unit": ["seed", "prompt"], "control": "again"}
     judged = assay.judge(rows, **asked, about="mine")
     assert judged.estimate == pytest.approx(5 / 6) and judged.high == 1.0
-    assert not any("bounds=" in note for note in judged.notes)
 
 
 def one_comparison(rng):
@@ -311,7 +275,7 @@ def outcome(rows, claim, **asked):
     try:
         return assay.judge(rows, claim=claim, unit="seed", **asked).outcome
     except ClaimError as e:
-        assert "add --about base or --about cut" in str(e) or "add --about cut or" in str(e)
+        assert e.code == "which-arm"
         return "refused"
 
 
@@ -342,7 +306,7 @@ def test_that_arms_are_close_is_the_same_claim_as_a_difference_and_as_a_ratio(fa
     full = draw.normal(3.2, 0.1, 24)
     x = {"circuit": full - draw.normal(0.3, 0.05, 24), "full": full}
     x |= {} if far is None else {"random": full - draw.normal(far, 0.05, 24)}
-    ask = {"unit": "seed", "about": "circuit", "control": [*x][2:], "distinct": True}
+    ask = {"unit": "seed", "about": "circuit", "control": [*x][2:]}
     for claim in ("circuit.x - full.x > -0.64", "circuit.x / full.x > 0.8"):
         judged = assay.judge(arms_of(**x), claim=claim, **ask)
         assert judged.outcome == (outcome or "undecided")

@@ -13,10 +13,7 @@ def test_a_planted_truth_holds_and_a_planted_alternative_is_caught(world):
         assert v.outcome == world.outcome, v
         return
     assert v.outcome == "unspecific", v
-    passing = {v.question.placed[arm].control for arm, c in v.judged.controls.items()
-               if c.outcome == "holds"}  # fmt: skip
-    name = world.caught
-    assert name in passing
+    assert v.controls[world.caught].outcome == "satisfies", v
 
 
 @pytest.mark.parametrize(
@@ -24,11 +21,11 @@ def test_a_planted_truth_holds_and_a_planted_alternative_is_caught(world):
 )
 def test_what_breaks_another_task_as_much_is_unspecific(breaks, outcome):
     """The planted head moves the claim's numbers by some ten of their spreads, which count as
-    four."""
+    four; the other task is one that the model can do."""
     world = World("this head", heads(), some({(1, 2)}))
-    other = function(lambda things, p: breaks * ((1, 2) in things))
-    v = world.check(also=other)
-    assert v.outcome == outcome, v
-    assert ("damage" in v.controls) and not any("damage" in n for n in v.notes)
-    v = world.check(also=(other, [{"text": f"other {i}"} for i in range(40)]))
-    assert v.outcome == outcome, v
+    moved = function(lambda things, p: breaks * ((1, 2) in things))
+    other = lambda things, prompts: [5 + x for x in moved(things, prompts)]  # noqa: E731
+    for task in (other, (other, [{"text": f"other {i}"} for i in range(40)])):
+        v = world.check(damage=task)
+        assert v.outcome == outcome and "damage" in v.controls, v
+        assert not any(note.data.get("control") == "damage" for note in v.notes)

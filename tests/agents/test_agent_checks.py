@@ -27,8 +27,8 @@ def broken(vector, prompts):
     raise ValueError("no such layer")
 """
 ROWS = [{"text": f"prompt {n}", "n": n} for n in range(12)]
-CLAIM = {"file": "hook.py", "sentence": "The vector moves the score", "holds": "effect > 0.5"}
-CLAIM |= {"prompts": ROWS, "credits": {"vector": "v.npy"}}
+CLAIM = {"file": "hook.py", "claim": "The vector moves the score", "holds": "effect > 0.5"}
+CLAIM |= {"prompts": ROWS, "about": "Vector('v.npy')"}
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +55,21 @@ def refused(server, name, **given):
 
 @pytest.mark.thorough
 def test_a_claim_about_a_function_is_checked_with_its_controls(gate):
-    right = asked(gate, "check_claim", function="score", **CLAIM)
-    assert right["told"].startswith("holds: you may write the sentence")
-    arms = {c["arm"]: c for c in right["verdict"]["controls"]}
-    assert {"random", "opposite"} <= set(arms)
-    assert all(c["as_it_must"] for c in arms.values())
-    assert right["scope"] == "over 12 prompts" and right["notes"] and right["looks"]
-    wrong = asked(gate, "check_claim", function="length", **CLAIM)
-    assert wrong["told"].startswith("unspecific: you may not credit it")
+    right = asked(gate, "check", function="score", **CLAIM)
+    controls = right["result"]["claims"][0]["verdict"]["controls"]
+    assert right["result"]["outcome"] == "holds"
+    assert {"random", "opposite"} <= set(controls)
+    assert {c["outcome"] for c in controls.values()} == {"beaten"}
+    wrong = asked(gate, "check", function="length", **CLAIM)
+    assert wrong["result"]["outcome"] == "unspecific"
 
 
 @pytest.mark.thorough
 def test_what_goes_wrong_in_a_function_is_said_in_one_line(gate):
-    said = refused(gate, "check_claim", function="broken", **CLAIM)
-    assert "broken raised ValueError: no such layer under vector" in said
-    said = refused(gate, "check_claim", function="slow", seconds=3, **CLAIM)
-    assert "more than 3 s" in said and "call check_claim again" in said
+    said = refused(gate, "check", function="broken", **CLAIM)
+    assert "[raised]" in said
+    said = refused(gate, "check", function="slow", seconds=3, **CLAIM)
+    assert "more than 3 s" in said
 
 
 @pytest.mark.parametrize(
@@ -79,17 +78,17 @@ def test_what_goes_wrong_in_a_function_is_said_in_one_line(gate):
         ({"file": "../hook.py"}, "outside"),
         ({"file": "no.py"}, "not a Python file"),
         ({"function": "a b"}, "is not a name"),
-        ({"credits": {"vektor": "v.npy"}}, "did you mean vector"),
-        ({"credits": {"vector": "/etc/passwd"}}, "outside"),
+        ({"about": "Vektor('v.npy')"}, "no-thing"),
+        ({"about": "Vector('/etc/v.npy')"}, "outside"),
         ({"prompts": []}, "same columns"),
     ],
 )
 def test_what_it_may_not_name_is_refused(gate, given, why):
-    assert why in refused(gate, "check_claim", **{"function": "score", **CLAIM, **given})
+    assert why in refused(gate, "check", **{"function": "score", **CLAIM, **given})
 
 
 def test_no_code_runs_where_it_was_not_allowed(server):
-    said = refused(server, "check_claim", function="score", **CLAIM)
+    said = refused(server, "check", function="score", **CLAIM)
     assert "runs only from a workspace" in said
 
 
@@ -133,7 +132,7 @@ def test_a_model_is_asked_from_arguments_alone(ask):
 def test_first_answers_are_short(ask):
     listed = ask("experiments")
     assert len(json.dumps(listed)) <= 3000 and len(listed["experiments"]) > 40
-    assert "ask_model" in listed["next"] and "check_claim" in listed["next"]
+    assert "ask_model" in listed["next"] and "check" in listed["next"]
     some = ask("experiments", find="superposition sae")
     assert {"name", "question", "cost"} <= set(some["experiments"][0])
     pages = ask("page")

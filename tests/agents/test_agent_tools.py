@@ -6,16 +6,18 @@ import re
 
 import anyio
 import numpy as np
+import pandas as pd
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+import assay
 from assay.agents.answers import verdict
 from assay.core.results import Judged
 from tiny_study import TINY
 
 TOOLS = [
-    *("experiments", "page", "ask_model", "check_claim", "write_study", "plan", "preregister"),
+    *("experiments", "page", "ask_model", "check", "write_study", "plan", "preregister"),
     *("run", "status", "result", "cancel", "judge", "estimate"),
 ]
 ROWS = [
@@ -53,7 +55,7 @@ def test_every_tool_says_what_it_takes_and_gives(server):
             known = given.get("description") or name in UNDESCRIBED
             assert known, f"{tool.name}: {name} is not described"
         assert tool.annotations.read_only_hint == (
-            tool.name not in ("preregister", "run", "cancel", "check_claim")
+            tool.name not in ("preregister", "run", "cancel", "check")
         )
     assert set(found["write_study"].input_schema["required"]) == {"question", "experiment"}
 
@@ -89,7 +91,7 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(ask, don
         ("estimate", {"rows": ROWS, "value": "mine.loss - old.loss"}),
     ]
     # those two have tests of their own, in test_agent_checks.py
-    assert {name for name, _ in asked} == set(TOOLS) - {"ask_model", "check_claim"}
+    assert {name for name, _ in asked} == set(TOOLS) - {"ask_model", "check"}
     seen = 0
     for name, given in asked:
         answer = ask(name, **given)
@@ -97,8 +99,10 @@ def test_no_answer_has_an_estimate_without_its_interval_and_its_control(ask, don
         for at, found in estimates(answer):
             seen += 1
             assert {"low", "high"} <= set(found), f"{name} {at}"
-            if at == "$.number":  # what nothing judged says so: it has no control
-                assert found["told"].endswith("not judged") and "outcome" not in found
+            if at == "$.number":  # what nothing judged has no control
+                assert "outcome" not in found
+            elif at.startswith("$.result.claims"):
+                assert ".controls." in at or found.get("controls"), f"{name} {at} has no control"
             elif ".controls[" not in at:
                 assert found["controls"], f"{name} {at} has no control"
                 assert all(
@@ -242,37 +246,25 @@ def test_an_agent_reads_over_what_a_measure_varies(ask):
     assert "held_out" not in arms["main"]["dimensions"]
 
 
-def test_a_number_of_a_table_comes_with_its_interval_or_its_curve(ask):
+def test_a_number_of_a_table_comes_with_its_interval(ask):
     values = np.array([row["loss"] for row in ROWS if row["arm"] == "mine"])
     found = ask("estimate", rows=ROWS, value="mine.loss")["number"]
     assert found["estimate"] == pytest.approx(values.mean())
     assert found["low"] < values.mean() < found["high"] and found["n"] == {"seed": 8}
-    rows = [{**r, "depth": d, "loss": r["loss"] - d / 10} for r in ROWS for d in range(4)]
-    curve = ask("estimate", rows=rows, value="mine.loss", over="depth", crosses=0.0)["number"]
-    crossing = curve["curve"]["crossing"]
-    assert curve["estimate"] is None and curve["curve"]["levels"] == [0, 1, 2, 3]
-    # the line −d/10 + mean
-    assert crossing["estimate"] == pytest.approx(values.mean() * 10)
-    assert "crosses 0 between depth" in curve["told"]
-    assert crossing["words"] in curve["told"]
-    with pytest.raises(Exception, match="an estimate has no threshold"):
-        ask("estimate", rows=ROWS, value="mine.loss < 1")
 
 
-def test_a_table_is_judged_as_the_command_judges_it(ask):
-    from assay.core.table import judge
-
+def test_a_table_is_judged_as_in_python(ask):
     asked = CLAIM | {"bounds": [-1, 1]}
     found = ask("judge", rows=ROWS, **asked)
     names = list(ROWS[0])
-    table = {n: [row[n] for row in ROWS] for n in names}
-    right = judge(table, unit="seed", **asked | {"bounds": (-1, 1)}).to_json()
-    verdict = found["verdict"]
-    assert {k: verdict[k] for k in ("outcome", "estimate", "low", "high", "n")} == {
-        k: right[k] for k in ("outcome", "estimate", "low", "high", "n")
-    }
+    right = assay.judge(pd.DataFrame(ROWS), unit="seed", **asked | {"bounds": (-1, 1)})
+    verdict = found["result"]["claims"][0]["verdict"]
+    assert verdict["outcome"] == right.outcome and verdict["n"] == {"seed": 8}
+    limits = [right.estimate, right.low, right.high]
+    assert [verdict[k] for k in ("estimate", "low", "high")] == pytest.approx(limits)
     text = "\n".join([",".join(names), *(",".join(str(row[n]) for n in names) for row in ROWS)])
-    assert ask("judge", rows=text, **asked)["verdict"] == verdict
+    again = ask("judge", rows=text, **asked)["result"]["claims"][0]["verdict"]
+    assert again["estimate"] == pytest.approx(right.estimate)
     assert found["standing"]["kind"] == "exploratory"
     assert found["source"]["kind"] == "your table"
 

@@ -72,25 +72,6 @@ def test_ctrl_c_costs_the_run_that_it_met(loop):
     assert len(first) + len(rest) == 18 and not set(first) & set(rest)
 
 
-def test_verdicts_are_those_of_a_table_of_the_same_numbers(loop):
-    loop.write_text(LOOP.replace(', "steep": {"slope": 3.0}', ""))
-    result = judged(loop)
-    arms = {name: result.arms[name].y for name in ("main", "control")}
-    rows = {
-        "arm": [name for name in arms for _ in range(6)],
-        "seed": [*range(6)] * 2,
-        "y": np.concatenate([y.values for y in arms.values()]).tolist(),
-    }
-    by_table = assay.judge(rows, claim=CLAIM, unit="seed")
-    verdict = result.judged[1].verdict
-    assert verdict.outcome == "holds"
-    for name in ("outcome", "estimate", "low", "high"):
-        assert getattr(verdict, name) == getattr(by_table.verdict, name)
-    dealt, of_table = result.judged[1].controls["dealt"], by_table.controls["dealt"]
-    assert dealt.estimate == pytest.approx(of_table.estimate, abs=1e-12)
-    assert any("shows only that the arms differ" in note for note in result.notes)
-
-
 def test_arms_that_a_claim_does_not_name_are_its_controls(loop):
     experiment = catalogue.find(str(loop))
     assert [c.must_fail for c in experiment.claims] == [("control", "steep"), ("steep",)]

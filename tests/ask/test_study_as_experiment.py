@@ -10,34 +10,6 @@ from assay.cli.main import main
 from assay.core.claims import role
 from assay.core.errors import ExperimentError
 from assay.lab import catalogue
-from assay.lab.engines import Inline
-from assay.lab.lab import Lab
-
-
-def test_the_verdict_is_that_of_the_same_table_by_judge(own, tmp_path):
-    """The condition on the runs, as rows of a table that `assay judge` reads."""
-    from assay.core.table import judge
-
-    study = catalogue.find(str(write(own, HEAD + PART + CLAIM)))
-    result = Lab(tmp_path / "store", Inline()).run(study)
-    rows = [
-        {"arm": name, "seed": int(seed), "angle": float(angle)}
-        for name, data in result.arms.items()
-        for seed, angle in zip(data.seed.values, data.angle.values, strict=True)
-    ]
-    table = {key: [row[key] for row in rows] for key in rows[0]}
-    told = judge(
-        table,
-        claim='main.angle - "width=3/main".angle < -1',
-        unit="seed",
-        control="flat",
-        also="width=3/flat",
-    )
-    mine = result.judged[0]
-    assert mine.verdict.estimate == pytest.approx(told.verdict.estimate, rel=1e-12)
-    assert mine.verdict.outcome == told.verdict.outcome
-    assert mine.verdict.low == pytest.approx(told.verdict.low, rel=1e-9)
-    assert mine.controls["flat"].outcome == told.controls["flat"].outcome
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ import pytest
 import xarray as xr
 from msgspec import structs
 
-import assay
 from assay.ask.text import EstimateEntry
 from assay.ask.wording import condition, estimate
-from assay.cli.main import main
 from assay.core.errors import ExperimentError
 from assay.core.estimates import estimate as estimated
 from assay.core.figures import figures_of
@@ -20,7 +18,7 @@ from assay.lab.engines import Inline
 from assay.lab.judge import registered
 from assay.lab.lab import Lab
 from assay.lab.plan.preset import override
-from assay.report import export, pages, tables
+from assay.report import tables
 from assay.report.vega import vega
 
 STUDY = """question = "At what density are features dropped?"
@@ -75,39 +73,6 @@ def test_two_values_of_a_field_are_compared_in_a_claim_seed_by_seed(asks):
         ExperimentError, match=r"main\.represented has no density 0\.7; it has 0\.05"
     ):
         catalogue.find(str(asks))
-
-
-def test_a_question_of_how_much_is_answered_by_a_curve(asks, capsys):
-    study = catalogue.find(str(asks))
-    result = Lab(asks.parent / "s", Inline()).run(study)
-    data = result.arms["main"].represented.mean("feature")
-    rows = {
-        "seed": data.seed.values.tolist(),
-        "density": data.density.values.tolist(),
-        "share": data.values.tolist(),
-    }
-    alone = assay.estimate(
-        rows, value="share", unit="seed", over="density", crosses=0.2, natural=(0, 1)
-    )
-    (found,) = result.to_json()["findings"]
-    assert found["curve"] == alone.to_json()["curve"]
-    assert found["curve"]["levels"] == [0.05, 0.2, 0.5]
-    assert not result.judged and not result.failed
-    whole = data.values[data.density.values == 0.2].mean()
-    assert found["curve"]["estimate"][1] == pytest.approx(whole)
-    # Everywhere that a verdict is: in the table, on the page, as a figure, and in exports.
-    kept = result.data
-    words = found["curve"]["crossing"]["words"]
-    shown = " ".join(tables.text(kept).split())
-    assert "density 0.2:" in shown and words[:18] in shown
-    assert result.figures[-1].x == "density"
-    assert result.figures[-1].band == ("low", "high")
-    page = pages.page(kept)
-    assert "Share represented" in page and "density 0.2: " in page
-    lines = export.verdicts_csv(kept).splitlines()
-    assert [line.partition(",")[0] for line in lines[1:]] == ["finding", *["level"] * 3, "crossing"]
-    assert main(["show", "asks.toml", "--root", "s"]) == 0
-    assert "band for all 3 levels together" in capsys.readouterr().out
 
 
 def test_what_is_estimated_is_frozen_and_a_change_is_seen(asks):

@@ -1,18 +1,15 @@
 """What a plan says to the author of a study that asks models: each note where it applies, and
 nowhere else."""
 
-import json
 import math
 import re
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from msgspec import structs
 from test_study_asks import MOOD, SPEAKER, capitals, folder, planned, planted, study  # noqa: F401 (a fixture)
 
-import assay
 from assay.ask import contents
 from assay.ask.measure.prompts import AT_END, load, remarks, spellings
 from assay.ask.missing import find_gaps, idle_arms
@@ -1159,34 +1156,6 @@ def test_no_damage_is_no_explanation_of_no_effect(folder):  # noqa: F811
 SCAN = capitals(
     'ablate = "zero"\nheads = ["1.{head}"]\nposition = -1\nsweep = { head = [0, 1, 2] }'
 )
-
-
-def test_a_check_says_which_studies_measured_its_prompts(folder, tmp_path, monkeypatch):  # noqa: F811
-    """Three heads were looked at, and one was judged; the check knows, by the file or the texts."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    falls = "max(mean(main.right) - mean(changed.right), over=head) > 1"
-    experiment = catalogue.find(str(study(folder, "scan", SCAN, falls)))
-    Lab(tmp_path, Inline()).run(experiment)
-    run(study(folder, "one", CUT, "main.right - changed.right > 1"), tmp_path)
-
-    def told(prompts):
-        def lead(layer, prompts):
-            effect = {None: 0.0, 1: 1.0}.get(layer, 0.1)
-            return [effect * (2 + i % 3) for i in range(len(prompts))]
-
-        ask = {"holds": "effect > 1", "layer": 1, "others": [0, 2], "cache": False}
-        v = assay.check("Head 1.1 does it", lead, prompts=prompts, **ask)
-        return [
-            n for n in v.notes if n.startswith("a study on this machine looked at these prompts")
-        ]
-
-    rows = pd.read_csv(folder / "capitals.csv")
-    texts = [json.loads(row)[0] for row in experiment.materials.prompts()["prompts prompts"][1]]
-    (note,) = told(str(folder / "capitals.csv"))
-    studies = r"one of \S+ \(1 claim\), scan of \S+ \(3 points of a sweep\); if that is the model"
-    assert re.search(studies, note), "another model's study is no look at this one's numbers"
-    assert told(rows) and told(texts)
-    assert not told([f"{text} and more" for text in texts])
 
 
 def test_a_notebook_says_all_that_the_command_does_of_what_a_result_is_about(folder, tmp_path):  # noqa: F811

@@ -252,6 +252,7 @@ def test_what_tells_as_much_makes_a_probe_unspecific(name):
     assert telling <= satisfying and bool(telling) == bool(satisfying)
 
 
+@pytest.mark.filterwarnings("error")
 def test_the_word_that_tells_is_named():
     result = ask(texts=world("word")[1])
     said = {n.data["control"]: n.data["what"] for n in result.notes if n.code == "telling"}

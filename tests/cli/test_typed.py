@@ -1,7 +1,6 @@
 """Hints: the command in a hint runs as it stands, for a store and
 a file of one's own."""
 
-import json
 import os
 import re
 import shlex
@@ -9,10 +8,7 @@ import shlex
 import pytest
 import torch
 
-import assay
 from assay.cli.main import main
-from assay.core.results import ResultData
-from assay.report.export import verdicts_csv
 
 CALL = re.compile(r"(?:run: |Type: |Next: |fool it: |pages: |Verdicts: )(.+)")
 
@@ -39,23 +35,6 @@ def test_every_hint_on_the_way_runs_as_it_is_printed(tmp_path, commands):
     planned = called(["assay", "plan", "deep/my_claim.py", *small])
     [following] = CALL.findall(planned.out)
     assert called(shlex.split(following)).code == 0, following
-
-
-def test_a_tied_claim_has_no_interval_in_any_form(tmp_path, capsys):
-    """All units are equal, so nothing is known of others, and no number is a limit."""
-    table = tmp_path / "ties.csv"
-    rows = [f"{arm},{seed},{x}" for arm, x in (("new", 1.0), ("old", 0.5)) for seed in range(8)]
-    table.write_text("\n".join(["arm,seed,x", *rows]))
-    typed = ["judge", str(table), "--claim", "new.x > 0.7", "--unit", "seed", "--control", "old"]
-    assert main(typed) == 0
-    assert "1 (no interval: every seed has the same number)" in capsys.readouterr().out
-    assert main([*typed, "--json"]) == 0
-    entry = json.loads(capsys.readouterr().out)
-    assert (entry["outcome"], entry["estimate"]) == ("undecided", 1)
-    assert entry["low"] is entry["high"] is entry["t_low"] is None
-    judged = assay.judge(table, claim="new.x > 0.7", unit="seed", control="old")
-    line = verdicts_csv(ResultData(verdicts=(judged,))).splitlines()[1]
-    assert ",1.0,,,,,,,,," in line
 
 
 def test_options_before_the_command_are_those_of_the_command(tmp_path, capsys):

@@ -68,8 +68,8 @@ def test_every_verb_is_there_and_short():
 
 def test_the_first_help_counts_the_options_that_few_need(capsys):
     first, every = said(capsys, "judge", "--help"), said(capsys, "judge", "--help-all")
-    assert "--unlearned" not in first and "more options: --help-all" in first
-    assert "--unlearned" in every and "--help-all" not in every
+    assert "--unpaired" not in first and "more options: --help-all" in first
+    assert "--unpaired" in every and "--help-all" not in every
     assert said(capsys, "run", "--help").startswith("Usage: assay run [OPTIONS] NAME [MORE...]\n")
 
 

@@ -317,6 +317,11 @@ def test_heads_of_the_same_block_come_first():
     assert {layer for ((layer, _),) in values(Neurons([(2, 1)], of=(4, 60)), "neurons", 30)} > {2}
 
 
+def test_heads_may_have_names_instead_of_places():
+    for of in (["a", "b", "c"], [("a", 0), ("b", 1), ("c", 2)]):
+        assert values(Heads(of[:1], of), "heads") in ([of[1:2], of[2:]], [of[2:], of[1:2]])
+
+
 @pytest.mark.parametrize(("pool", "tried"), [(13, 12), (14, 4), (3, 2)])
 def test_a_small_pool_is_tried_whole(pool, tried):
     assert len(values(Latents([0], of=pool), "latents")) == tried

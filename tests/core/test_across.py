@@ -7,8 +7,6 @@ import xarray as xr
 from scipy import stats
 from sklearn import metrics
 
-import assay
-from acceptance.test_across import judged
 from assay.core import across
 from assay.core.errors import ClaimError
 from assay.core.expression import parse
@@ -40,12 +38,6 @@ def test_a_correlation_is_pearsons_of_each_seed(pair):
     assert got == pytest.approx(expected)
 
 
-def test_levels_that_there_are_not_are_refused_with_those_that_there_are():
-    table = {"arm": ["a"] * 4, "prompt": [0, 0, 1, 1], "layer": [3, 5, 3, 5], "x": [1.0, 2, 3, 4]}
-    with pytest.raises(ClaimError, match=r"no level in layer\[8:10\] \(3, 5\)"):
-        assay.estimate(table, value="max(a.x, over=layer[8:10])", unit="prompt")
-
-
 @pytest.mark.parametrize(
     ("text", "of_units"),
     {
@@ -68,21 +60,6 @@ def test_without_the_only_unit_that_varies_there_is_no_correlation():
     x = xr.DataArray([0.0, 0, 0, 0, 0, 1], dims="prompt")
     got = across.corr(x, 2 * x).values
     assert got == pytest.approx([1 / 6] * 5 + [31 / 6])  # 1 with all, 1 without another, 0
-
-
-def test_a_correlation_that_one_unit_makes_is_undecided_and_names_this_unit():
-    of = np.random.default_rng(0)
-    x, y = of.normal(scale=0.1, size=(2, 80))
-    x[41], y[41] = 3, 2.5
-    found = judged(x, y)
-    assert stats.pearsonr(x, y)[0] > 0.85
-    without = stats.pearsonr(np.delete(x, 41), np.delete(y, 41))[0]
-    assert found.outcome == "undecided"
-    assert f"without neuron 141 it would fail: {without:.2f} [" in found.verdict.warning
-    assert "outlier" not in found.verdict.warning
-    assert "judge ranks: spearman(a.x, a.y) > 0.5" in found.price.text
-    assert judged(x, y, "spearman(a.x, a.y) > 0.5").outcome == "fails"
-    assert -1 <= found.verdict.low < found.verdict.high <= 1
 
 
 def test_an_auroc_counts_pairs_and_ties_half(pair):
@@ -199,18 +176,3 @@ def test_what_cannot_be_taken_over_levels_is_refused(text, why):
     data["w"] = data["w"].assign_coords(layer=[1, 3, 5, 7])
     with pytest.raises(ClaimError, match=why):
         number(text, data)
-
-
-def test_a_correlation_without_another_arm_is_compared_with_a_shuffled_column():
-    of = np.random.default_rng(2)
-    x = of.normal(size=40)
-    y, z = x + 0.4 * of.normal(size=40), of.normal(size=40)
-    for arms in ({}, {"arm": ["a"] * 40}):
-        rows = {"neuron": [*range(40)], "x": x, "y": y, "z": z} | arms
-        for text in ("corr(x, y) > 0.5", "spearman(x, y) > 0.5"):
-            found = assay.judge(rows, claim=text, unit="neuron")
-            assert found.outcome == "holds"
-            # 100 random orders, of which the correlation is 0 ± 1/√39 each
-            assert abs(found.controls["dealt"].estimate) < 3 / np.sqrt(39 * 100)
-        assert assay.judge(rows, claim="corr(x, z) > 0.5", unit="neuron").outcome == "fails"
-    assert "shuffled x; it shows only that x is related" in found.notes[0]

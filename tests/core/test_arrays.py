@@ -20,17 +20,6 @@ LOSSES = torch.tensor([2.0, 3.0]), torch.tensor([2.5, 3.1]), torch.tensor([4.0, 
 ARMS = ["ours"] * 8 + ["theirs"] * 8 + ["none"] * 8
 
 
-def judged(fvu, seed):
-    judgement = assay.judge(
-        {"arm": ARMS, "seed": seed, "fvu": fvu},
-        claim="ours.fvu - theirs.fvu < -0.02",
-        unit="seed",
-        control="none",
-        about="ours",
-    )
-    return judgement.verdict.estimate
-
-
 TABLE = {
     "l0": (assay.metrics.l0, F),
     "fvu": (assay.metrics.fvu, X, X_HAT),
@@ -56,11 +45,6 @@ TABLE = {
     "stats.interval": (
         lambda x: assay.stats.interval({"x": x}, assay.stats.mean).estimate,
         X[:, 0],
-    ),
-    "judge": (
-        judged,
-        torch.cat([drawn(8, seed=i).double() / 100 + (i > 0) for i in range(3)]),
-        torch.arange(24) % 8,
     ),
     "capacity": (capacity.capacity, X),
     "dimensionality": (capacity.dimensionality, X),

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-
-from acceptance.test_claims import (
+from of_claims import (
     CROSSED,
     NOISE,
     SEEDS,
@@ -20,6 +19,7 @@ from acceptance.test_claims import (
     judged,
     of_seeds,
 )
+
 from assay.core.claim_intervals import by_groups
 from assay.core.claims import Claim, Exact, Finding, Gate, Published, claims_key, converged, rival
 from assay.core.errors import ClaimError

@@ -1,5 +1,5 @@
 """Controls are beaten, parts credited, and claims that nothing is there are not blind: each kind of
-claim for which docs/rule.md has a sentence, with truths from outside."""
+claim for which the page of the rule has a sentence, with truths from outside."""
 
 import math
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.core.columns import Column
 from assay.core.errors import ClaimError
-from assay.core.expression import parse, range_of
+from assay.core.expression import parse
 from assay.core.intervals import interval
 
 NUMBERS = {
@@ -330,22 +330,6 @@ def test_random_arithmetic_equals_pythons(text):
     assert walk(lambda c: names[c.name]) == pytest.approx(
         eval(text, {}, names) + names["a"] - names["a"]
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "ends"),
-    [
-        ("a.x - b.x", (-1.0, 1.0)),
-        ("1 - a.x", (0.0, 1.0)),
-        ("(a.x + b.x) / 2", (0.0, 1.0)),
-        ("mean(a.x) - 2 * mean(b.x)", (-2.0, 1.0)),
-        ("a.x / b.x", None),
-        ("a.x * b.x", None),
-        ("sum(a.x, over=kind)", None),
-    ],
-)
-def test_a_sum_of_multiples_of_shares_has_a_least_and_a_greatest_value(text, ends):
-    assert range_of(parse(text, compared=False), 0.0, 1.0) == ends
 
 
 def test_what_is_taken_over_levels_may_have_another_such_within_it():

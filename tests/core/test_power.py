@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 from msgspec import structs
+from of_power import LOW, arm, claim
 from scipy.stats import binomtest
 
-from acceptance.test_power import LOW, arm, claim
 from assay.core.bounded import bounded_mean
 from assay.core.intervals import interval
 from assay.core.judging import judge, standing

@@ -52,7 +52,7 @@ def test_numbers_that_json_lacks_are_null_and_come_back():
 
 
 def test_an_arm_that_satisfies_a_claim_is_named_by_the_edition_that_judged_it():
-    """The first edition asked for names, the second for credited parts; see docs/verdicts.md."""
+    """The first edition asked for names, the second for credited parts."""
     also = {
         "excused": Other(reason="rival: as good"),
         "old": Other(),

@@ -1,10 +1,10 @@
 """What the pages say is true of the program.
 
-The rule for code blocks in README.md, docs/*.md and docs/tables/*.md: a block marked `bash` or
-`python` is run, in the order of its page, in one empty folder per page; any other block (`console`
-for what takes minutes or a network, `text`) is only read. Every verb and option of `assay`, and
-every target of `make`, must exist wherever code is shown. Exercises are run by test_exercises.py,
-and the files of extend.md, its blocks marked `py`, by test_extend.py."""
+The rule for code blocks in README.md and docs/: a block marked `bash` or `python` is run, in the
+order of its page, in one empty folder per page; any other block (`console` for what takes minutes
+or a network, `text`) is only read. Every verb and option of `assay`, and every target of `make`,
+must exist wherever code is shown. Exercises are run by test_exercises.py, and the files of
+extend.md, its blocks marked `py`, by test_extend.py."""
 
 import re
 from functools import cache

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-import assay
 import tiny_models
 from assay.ask.text import read
 from assay.cli.main import main
-from assay.core import table
 from assay.core.errors import ExperimentError
 from assay.dictionaries.dictionary import Dictionary
 from assay.dictionaries.nonlinearity import ReLU
@@ -54,25 +52,6 @@ def folder(model, texts, tmp_path, monkeypatch):
 
 
 FILES = ("mine.safetensors", "theirs.safetensors", "again.safetensors")
-
-
-def test_a_verdict_on_the_table_has_the_estimate_and_interval_of_the_evaluation(folder):
-    found = evaluate(*FILES, model="model", text="texts", **ON)
-    for name, quantity in QUANTITIES.items():
-        number = table.estimate(found.documents, value=quantity.format("mine"), unit="document")
-        entry = found["mine"][name]
-        assert number.estimate == pytest.approx(entry["estimate"], rel=1e-9), name
-        assert (number.t_low, number.t_high) == pytest.approx((entry["t_low"], entry["t_high"]))
-    fvu = QUANTITIES["fvu"]
-    claim = f"{fvu.format('mine')} - {fvu.format('theirs')} < -0.01"
-    judged = assay.judge(
-        found.documents, claim=claim, unit="document", control="again", about="mine"
-    )
-    difference = found["mine"]["fvu"]["estimate"] - found["theirs"]["fvu"]["estimate"]
-    assert judged.verdict.estimate == pytest.approx(difference, rel=1e-9)
-    assert dict(judged.verdict.n) == found["mine"]["fvu"]["n"]
-    assert judged.verdict.outcome == "holds"
-    assert judged.controls["again"].outcome == "fails"
 
 
 def test_the_loss_of_a_document_is_that_of_the_windows_that_the_table_names(folder):
@@ -130,21 +109,6 @@ def test_an_evaluation_of_an_earlier_version_gains_its_table(folder):
     again = evaluate(FILES[0], model="model", text="texts", **ON)
     assert again.documents.equals(first.documents)
     assert again["mine"] == first["mine"]
-
-
-def test_several_trainings_become_seeds_of_one_arm(folder):
-    """Units of both kinds, as docs/evaluate.md shows it."""
-    for seed in range(6):
-        for name, noise in (("new", 0.0), ("old", 0.4), ("worse", 0.5)):
-            disturbed(seed, noise).save(folder / f"{name}-{seed}.safetensors")
-    files = [f"{n}-{s}.safetensors" for s in range(6) for n in ("new", "old", "worse")]
-    rows = evaluate(*files, model="model", text="texts", **ON | {"ablation_tokens": 0}).documents
-    rows[["arm", "seed"]] = rows["arm"].str.split("-", expand=True)
-    fvu = QUANTITIES["fvu"]
-    claim = f"{fvu.format('new')} - {fvu.format('old')} < -0.01"
-    units = ["seed", "document"]
-    verdict = assay.judge(rows, claim=claim, unit=units, control="worse", about="new").verdict
-    assert verdict.n["seed"] == 6 and verdict.outcome == "holds"
 
 
 def test_a_study_of_dictionaries_is_refused_with_the_command(folder):

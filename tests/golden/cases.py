@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from assay.core.schema import to_json
+
 ROOT = Path(__file__).parents[2]
 SATISFIED = {"holds": True, "fails": False, "undecided": None}
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -72,26 +74,25 @@ def estimated(v: dict[str, Any]) -> dict[str, Any]:
     return {**said, "over": curve["over"], "levels": named}
 
 
-def checked(v: Any) -> dict[str, Any]:
-    """Give what comes of `check`, `check_probe` or `judge`: of each control the draw that is
-    nearest to the claim."""
-    from assay import Check
-    from assay.checking.probe_result import ProbeCheck
+def stated(claim: dict[str, Any]) -> dict[str, Any]:
+    """Give what a claim of `check`, `check_probe` or `judge` says, from its JSON."""
+    v = claim["verdict"]
+    controls = {
+        name: {**numbers(c), "outcome": c["outcome"], "lead": [*c["lead"]]}
+        for name, c in v["controls"].items()
+    }
+    notes = sorted(note["code"] for note in claim["notes"])
+    said = {"claim": claim["text"], "outcome": v["outcome"], **numbers(v), "n": v["n"]}
+    return {**said, "controls": controls, "notes": notes}
 
-    judged = getattr(v, "judged", v)
-    controls = {name: c.to_json() for name, c in v.controls.items()}
-    said = claimed({**judged.to_json(), "controls": controls})
-    if isinstance(v, ProbeCheck):
-        arms = v.arms.set_index("arm").to_dict("index")
-        said["arms"] = {
-            arm: {m: {k: row[f"{m}{end}"] for k, end in ENDS.items()} for m in MEASURES}
-            for arm, row in arms.items()
-        }
-    elif isinstance(v, Check):
-        own = v.rows[v.rows["arm"] == v.question.credits]
-        ends = [c for c in map(str, own) if c.endswith(("_before", "_after"))]
-        said["parts"] = {name: float(own[name].mean()) for name in ends}
-    return said
+
+def answered(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"claims": [stated(claim) for claim in answer["claims"]]}
+
+
+def of_result(result: Any) -> list[dict[str, Any]]:
+    """Give what the claims of a result say."""
+    return [stated(to_json(claim)) for claim in result.claims]
 
 
 def environment(work: Path) -> dict[str, str]:
@@ -154,7 +155,7 @@ def executed(page: str, k: int, work: Path) -> tuple[list[dict[str, Any]], list[
         for door in ("check", "check_probe", "judge"):
             held.enter_context(mock.patch.object(assay, door, kept(getattr(assay, door))))
         exec(compile(text, name, "exec"), {"__name__": "__main__"})
-    claims = [checked(v) for v in found if getattr(v, "outcome", "")]
+    claims = [claim for result in found for claim in of_result(result)]
     return claims, printed.getvalue().splitlines()
 
 
@@ -176,18 +177,18 @@ def prints(page: str, k: int) -> Case:
 
 
 def typed_check(work: Path) -> dict[str, Any]:
-    *before, check = code("docs/check.md", "bash", 1).strip().splitlines()
+    *before, check = code("docs/how-to/choose-controls.md", "bash", 1).strip().splitlines()
     shell(["bash", "-euc", "\n".join(before)], work, work)
-    return {"claims": [claimed(assay(check, work, work))]}
+    return answered(assay(check, work, work))
 
 
 def with_transformers(work: Path) -> dict[str, Any]:
-    from assay import Check
+    from assay.report import result_file
 
     file = work / "country.assay"
     _, script, *given = HOOK.split()
     shell([sys.executable, str(ROOT / script), *given], work, work)
-    return {"claims": [checked(Check.load(file))]}
+    return {"claims": of_result(result_file.load(file))}
 
 
 def train(work: Path) -> dict[str, Any]:
@@ -238,18 +239,16 @@ EVALUATE = (
     "assay evaluate small-sae --model smollm2 --text docs "
     "--tokens 6000 --ablation-tokens 1500 --out report"
 )
-LONG = ("capitals", "lied",)
-"""Studies of studies/asking that take much longer than the others and have no file."""
 FILES = sorted((ROOT / "examples").glob("*.toml"))
-TEXTS = [p for p in sorted((ROOT / "studies/asking").glob("*.toml")) if p.stem not in LONG]
+TEXTS = sorted((ROOT / "studies/asking").glob("*.toml"))
 REPLICATED = ("middle-places", "copy-suppression-damage")
 CASES = {
-    "judge": Case(JUDGE, lambda work: {"claims": [claimed(assay(JUDGE, ROOT, work))]}, TABLE),
-    **{f"check-{k}": block("docs/check.md", k) for k in (1, 2, 3)},
-    "check-typed": Case("docs/check.md, shell block 1", typed_check, TABLE),
-    **{f"check-probe-{k}": block("docs/check-probe.md", k) for k in (1, 2, 3)},
+    "judge": Case(JUDGE, lambda work: answered(assay(JUDGE, ROOT, work)), TABLE),
+    **{f"check-{k}": block("docs/how-to/choose-controls.md", k) for k in (1, 2, 3)},
+    "check-typed": Case("docs/how-to/choose-controls.md, shell block 1", typed_check, TABLE),
+    **{f"check-probe-{k}": block("docs/how-to/check-a-probe.md", k) for k in (1, 2, 3)},
     "check-with-transformers": Case(HOOK, with_transformers, MODEL),
-    "rule": block("docs/rule.md", 1),
+    "rule": block("docs/explanation/verdicts.md", 1),
     "bundle": Case("python judge.py, in the bundle of superposition", bundle, TABLE),
     "verify": Case("assay verify superposition", verify, TABLE),
     "train-one": prints("docs/train-one.md", 1),

@@ -9,15 +9,12 @@ import pytest
 import sample
 
 from assay import notebook
-from assay.cli.main import main
 from assay.core import display as shown
-from assay.core.claims import Claim
 from assay.core.figures import Figure
-from assay.core.table import estimate, judge
 from assay.evaluation.evaluating import without_shares
 from assay.evaluation.result import Evaluation
 from assay.evaluation.summary import NOTHING_PREDICTED
-from assay.report import evaluations, palette
+from assay.report import evaluations
 
 FIGURE = Figure("t", {"x": [1, 2], "y": [3, 4]}, "points", x="x", y="y")
 
@@ -45,39 +42,6 @@ class Balanced(HTMLParser):
 
     def handle_data(self, data):
         self.text += data if self.open[-1:] != ["style"] else ""
-
-
-@pytest.fixture(scope="module")
-def judged():
-    table = {
-        "arm": ["a"] * 6 + ["b"] * 6 + ["c"] * 6,
-        "seed": list(range(6)) * 3,
-        "x": [*[1.0, 1.1, 0.9] * 2, *[2.0, 2.1, 1.9] * 4],
-    }
-    found = judge(table, claim="a.x < 1.5", unit=["seed"], control=["b"])
-    assert isinstance(found.claim, Claim)
-    return found
-
-
-def test_print_shows_a_claim_and_an_estimate_as_a_terminal_does(tmp_path, capsys):
-    rows = ["arm,seed,x", *(f"{a},{s},{v}{s}" for a, v in TWO.items() for s in range(6))]
-    (tmp_path / "t.csv").write_text("\n".join(rows))
-    asked = {"--claim": "a.x - b.x < -0.5", "--estimate": "a.x - b.x"}
-    for option, text in asked.items():
-        extra = [] if option == "--estimate" else ["--control", "c", "--about", "a", "--no-ledger"]
-        assert main(["judge", f"{tmp_path}/t.csv", option, text, "--unit", "seed", *extra]) == 0
-        shown = capsys.readouterr().out
-        how = (
-            {"value": text}
-            if option == "--estimate"
-            else {"claim": text, "control": "c", "about": "a"}
-        )
-        found = (estimate if option == "--estimate" else judge)(
-            tmp_path / "t.csv", unit="seed", **how
-        )
-        lines = [line for line in shown.splitlines() if "the ledger is off" not in line]
-        assert str(found).splitlines() == [line for line in lines if line]
-        assert repr(found).startswith(f"<{type(found).__name__} {text!r}: ")
 
 
 def evaluation():
@@ -136,32 +100,6 @@ def dictionary():
     )
 
 
-def test_claims_verdicts_and_figures_show_themselves(judged):
-    for value in (judged, judged.verdict):
-        said = Balanced(value._repr_html_())
-        assert "table" in said.tags
-        assert "● holds" in re.sub(r"\s+", " ", said.text)
-        assert "[0.91, 1.09]" in said.text
-    claim = Balanced(judged._repr_html_())
-    assert claim.tags.count("svg") == 3, "the picture, and a mark for the claim and its control"
-    assert "scope: over 6 seeds" in claim.text
-    assert "svg" in Balanced(FIGURE._repr_html_()).tags
-
-
-def test_an_estimate_has_the_three_views_that_a_claim_has():
-    rows = {"arm": ["a"] * 6 + ["b"] * 6, "seed": [*range(6)] * 2, "x": [*range(6), *range(1, 7)]}
-    found = estimate(rows, value="b.x - a.x", unit="seed")
-    said = Balanced(found._repr_html_())
-    assert said.tags.count("svg") == 1 and "scope: " in said.text
-    (row,) = found.to_pandas().to_dict("records")
-    assert row["claim"] == "b.x - a.x"
-    assert row["estimate"] == 1.0
-    assert row["n_seed"] == 6
-    assert row["unit"] == ""
-    (of,) = notebook.of_estimate(found)
-    assert of.columns["estimate"] == [1.0]
-
-
 def test_a_results_table_has_tags_that_are_obeyed_and_text_that_is_not():
     said = Balanced(str(notebook.result(result([FIGURE]))))
     text = re.sub(r"\s+", " ", said.text)
@@ -218,55 +156,7 @@ def test_an_evaluation_and_a_dictionary_are_small_tables():
     assert "blocks.9.hook_resid_pre" in said.text
 
 
-def test_what_is_printed_is_one_short_line(judged):
-    for value in (judged, judged.verdict, evaluation(), dictionary(), FIGURE):
-        told = repr(value)
-        assert told.startswith(f"<{type(value).__name__} ")
-        assert told.endswith(">")
-        assert "\n" not in told
-        assert len(told) < 200
-    assert "holds" in repr(judged.verdict) and "6 seeds" in repr(judged.verdict)
-    assert "mine L0 12, FVU 0.25" in repr(evaluation())
-    assert "32 features over 8 dimensions" in repr(dictionary())
-
-
 NONE = "rgba(0, 0, 0, 0)"
-
-
-@pytest.mark.parametrize("system", ["light", "dark"])
-@pytest.mark.parametrize(
-    ("page", "dark", "background"),
-    [
-        ("<body data-jp-theme-light=true>", False, NONE),
-        ("<body data-jp-theme-light=false style='background:#111'>", True, NONE),
-        ("<body class=vscode-dark style='background:#111'>", True, NONE),
-        ("<body style='background:#fff'>", False, "rgb(255, 255, 255)"),  # it says nothing
-        ("<html style='color-scheme:dark'><body>", True, "rgb(13, 17, 23)"),
-    ],
-)
-def test_it_follows_the_notebook_and_not_the_system(
-    judged, browser, system, page, dark, background
-):
-    view = browser.new_page(color_scheme=system)
-    view.set_content(f"<!doctype html>{page}{judged._repr_html_()}")
-    style = "getComputedStyle(document.querySelector('.assay'))"
-    ink = [int(palette.PALETTE["ink"][dark][k : k + 2], 16) for k in (1, 3, 5)]
-    assert view.evaluate(f"{style}.color") == f"rgb({ink[0]}, {ink[1]}, {ink[2]})"
-    assert view.evaluate(f"{style}.backgroundColor") == background
-    view.close()
-
-
-def test_its_style_is_that_of_nothing_else(judged):
-    style = re.search(r"<style>(.*?)</style>", judged._repr_html_(), re.S).group(1)
-    for mark in (*notebook.NIGHT, *notebook.DAY):
-        assert f"{mark} .assay" in style
-    selectors = re.findall(r"([^{}]+)\{[^{}]*\}", style)
-    assert len(selectors) > 50
-    assert all(
-        ".assay" in part
-        for selector in selectors
-        for part in re.sub(r"\([^()]*\)", "", selector).split(",")
-    )
 
 
 class Handle:

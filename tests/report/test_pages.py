@@ -22,7 +22,7 @@ from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
-from assay.report import checks, evaluations, pages, statements, tables
+from assay.report import evaluations, pages, statements, tables
 from browser_fixtures import CUT_OFF
 
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -310,16 +310,6 @@ def test_the_index_shows_the_control_that_comes_closest_and_folds_the_others():
     assert "and 2 more: ✓ 2</summary>" in cell and cell.index("middle") < cell.index("far")
 
 
-def test_an_index_links_those_of_folders_that_are_next_to_its_own(tmp_path):
-    X = np.random.default_rng(0).normal(size=(40, 3))
-    saved = assay.check_probe(X, X[:, 0] > 0, ledger=False).save(tmp_path / "x.assay")
-    for folder in ("mine/report", "report"):
-        assert main(["report", str(saved), "--out", str(tmp_path / folder)]) == 0
-    link = '<a href="../mine/report/index.html">mine/report</a>'
-    assert link in (tmp_path / "report/index.html").read_text()
-    assert "Other folders" not in (tmp_path / "mine/report/index.html").read_text()
-
-
 def test_the_index_links_every_page():
     other = {"data": sample.result(), "href": "b.html", "title": "My question?"}
     html = pages.index([GATED, other])
@@ -408,12 +398,6 @@ def test_a_claim_that_is_its_condition_is_listed_without_it(text, repeated):
     claim = sample.entry(text, "holds", -7.0, -7.3, -6.9, **how)
     html = pages.index([{"data": sample.of(claim), "href": "a.html", "title": "a"}])
     assert ("holds if <code>a.x - b.x</code> is at most −2" in html) is repeated
-
-
-def test_a_note_that_begins_with_a_column_keeps_its_name():
-    notes = str(checks.noted(["right is 0 or 1", "a claim is new", "a/b: this"], ["right", "a"]))
-    assert "<li><code>right</code> is 0 or 1</li><li>A claim is new</li>" in notes
-    assert "<li><code>a/b</code>: this</li>" in notes
 
 
 def test_tokens_show_their_white_space():
@@ -517,74 +501,11 @@ def test_the_title_of_a_page_is_read_back():
     assert pages.title_of(pages.page(sample.result(), header=header)) == header.title
 
 
-def doubled(folder, **said):
-    """The saved check of a text that doubles the length of every prompt."""
-
-    def length(text, prompts):
-        return [len(p) * (2 if text == "be loud" else 1) for p in prompts]
-
-    prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4, 7, 3, 10, 6)]
-    how = {"prompts": prompts, "holds": "effect > 3", "text": "be loud", "cache": False}
-    how |= said
-    return assay.check("It doubles", length, **how).save(folder / "double.assay")
-
-
-def test_a_saved_check_has_a_page_with_its_number_and_every_control(tmp_path):
-    path = doubled(tmp_path)
-    assert main(["report", str(path), "--out", str(tmp_path)]) == 0
-    checker = Checker()
-    checker.feed((tmp_path / "double-check.html").read_text())
-    text = " ".join(" ".join(checker.text).split())
-    assert "It doubles" in text and "● holds" in text and "assay verify double.assay" in text
-    assert re.search(r"effect: 6\.5 \[", text), "the mean length of a prompt"
-    assert "It holds if effect is above 3." in text and "how to read a picture" in text
-    assert "Interval: 95%, over prompts; " in text
-    assert {n for t, *a in checker.attributes if t == "td" for n in a[1:]} >= {"draws"}
-    index = (tmp_path / "index.html").read_text()
-    (listed,) = re.findall("<tr>.*?</tr>", index.partition("<tbody>")[2], re.DOTALL)
-    row = " ".join(re.sub("<[^>]*>", " ", listed).split())
-    assert (
-        row.startswith("● holds It doubles from the file double.assay holds if effect is above 3 6")
-        and "12 prompts" in row
-        and "✓" in row
-    )
-    assert '<a href="double-check.html">It doubles</a>' in listed
-    assert "The claims of 1 saved check, and what was found" in index and "1 holds" in index
-
-
 def words_of(page):
     """The text of a page, with single blanks."""
     checker = Checker()
     checker.feed(page.read_text())
     return " ".join(" ".join(checker.text).split())
-
-
-def test_what_was_changed_and_the_unit_are_on_the_page_of_a_check(tmp_path):
-    path = doubled(tmp_path, scope="a ruler, at every letter", measured_in="letters")
-    assert main(["report", str(path), "--out", str(tmp_path)]) == 0
-    text = words_of(tmp_path / "double-check.html")
-    assert re.search(r"effect: 6\.5 \[[^]]*\] letters", text)
-    assert "over 12 prompts; a ruler, at every letter" in text
-    assert "return [len(p) * (2 if text ==" in text, "the function"
-
-
-def test_the_page_of_a_check_says_that_a_number_named_by_itself_is_its_change(tmp_path):
-    def length(text, prompts):
-        return {"length": [len(p) * (2 if text == "be loud" else 1) for p in prompts]}
-
-    prompts = ["x" * n for n in (5, 11, 2, 8, 12, 1, 9, 4)]
-    how = {"prompts": prompts, "text": "be loud", "cache": False, "ledger": False}
-    for holds, said in (
-        ("length > 3", ", where length is the change, after minus before."),
-        ("length_after > 3", "."),
-    ):
-        v = assay.check("It doubles", length, holds=holds, **how)
-        saved = v.save(tmp_path / "named.assay")
-        assert main(["report", str(saved), "--out", str(tmp_path)]) == 0
-        name = holds.split()[0]
-        assert f"It holds if {name} is above 3{said}" in words_of(tmp_path / "named-check.html")
-        own = "change in length" if said[:-1] else name
-        assert str(v).splitlines()[1].startswith(f"{own} > 3: ")
 
 
 def test_the_sentence_of_a_judged_table_is_its_title_and_is_read_back(tmp_path, capsys):
@@ -620,52 +541,6 @@ def rows_of_checks(folder):
     return [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in found]
 
 
-def test_the_index_keeps_the_claims_of_every_page_of_its_folder(tmp_path):
-    """Whichever command wrote a page, and without its store; those not written now have a date."""
-    (tmp_path / "old.html").write_text(pages.page(sample.result(), header=HEADER))
-    (tmp_path / "mine.html").write_text("<title>Not a page of ours</title>")
-    assert main(["report", str(doubled(tmp_path)), "--out", str(tmp_path)]) == 0
-    index = (tmp_path / "index.html").read_text()
-    checker = read(index)
-    assert {"old.html", "double-check.html"} <= {v for _, k, v in checker.attributes if k == "href"}
-    assert "1 experiment and 1 saved check" in index and "mine.html" not in index
-    assert all(escape(v.text) in index for v in sample.result().verdicts)
-    dates = re.findall(r"page of \d{4}-\d\d-\d\d \d\d:\d\d UTC", index)
-    assert len(dates) == 1
-
-
-def test_the_row_of_a_probe_names_the_controls_that_it_lacks_and_no_more(tmp_path):
-    y = np.arange(60) % 2
-    X = np.random.default_rng(0).normal(size=(60, 8)) + 3 * np.outer(y, np.eye(8)[0])
-    paths = []
-    for name, holds in (("sure", "auroc > 0.7"), ("open", "auroc > 0.999")):
-        p = assay.check_probe(X, y, sentence=name, holds=holds, ledger=False)
-        paths.append(str(p.save(tmp_path / f"{name}.assay")))
-    assert main(["report", *paths, "--out", str(tmp_path)]) == 0
-    undecided, holds = sorted(rows_of_checks(tmp_path), key=lambda row: "● holds" in row)
-    without = "without texts= and the controls embedding and untrained"
-    sure = "● holds ※ sure from the file sure.assay holds if auroc is above 0.7"
-    assert f"{sure} ※ {without}, and nobody checked where X comes from " in holds
-    said = r"undecided open from the file open\.assay holds if auroc is above 0\.999 undecided: "
-    assert re.search(f"{said}[^;]*; {without} [01]", undecided)
-    assert (
-        "It holds if <code>auroc</code> is above 0.7." in (tmp_path / "sure-check.html").read_text()
-    )
-
-
-def test_why_a_probe_is_undecided_is_the_same_in_a_terminal_on_its_page_and_in_the_index(tmp_path):
-    y = np.arange(24) % 2
-    X = np.random.default_rng(3).normal(size=(24, 3)) + 1.5 * np.outer(y, np.eye(3)[0])
-    texts = [f"{'a longer text' if label else 'a text'} {i}" for i, label in enumerate(y)]
-    p = assay.check_probe(X, y, texts=texts, holds="auroc > 0.75", ledger=False)
-    assert p.outcome == "undecided" and {v.outcome for v in p.controls.values()} >= {"holds"}
-    assert f"({p.reason})" in p.headline() and "satisfy the claim" in p.reason
-    assert main(["report", str(p.save(tmp_path / "p.assay")), "--out", str(tmp_path)]) == 0
-    assert f"undecided ({p.reason})" in (tmp_path / "p-check.html").read_text()
-    (row,) = rows_of_checks(tmp_path)
-    assert f"undecided: {p.reason} " in row
-
-
 def test_what_else_may_be_the_cause_is_marked_in_the_index_and_on_the_page(tmp_path):
     """An arm that was measured on another day, and an arm that has longer texts."""
     draw = np.random.default_rng(0)
@@ -689,20 +564,6 @@ def test_what_else_may_be_the_cause_is_marked_in_the_index_and_on_the_page(tmp_p
         page = (tmp_path / f"{name}-check.html").read_text()
         verdict = f'<span class="doubted">holds ※, unless {cause} is the cause'
         assert verdict in page and index.count(verdict) == 1
-
-
-def test_what_is_checked_has_its_name_on_its_page(tmp_path):
-    def lead(heads, prompts):
-        return [float(len(p)) - 5 * ((3, 4) in (heads or [])) for p in prompts]
-
-    how = {"prompts": ["x" * n for n in range(1, 13)], "holds": "effect < -1", "ledger": False}
-    v = assay.check("It does it", lead, heads=[(3, 4)], of=(6, 8), cache=False, **how)
-    v = assay.Check.load(v.save(tmp_path / "head.assay"))
-    assert v.question.thing == "head 3.4"
-    assert main(["report", str(tmp_path / "head.assay"), "--out", str(tmp_path)]) == 0
-    drawn = (tmp_path / "head-check.html").read_text().partition("<svg")[2].partition("</svg>")[0]
-    names = re.findall(r'<text class="name"[^>]*>(.*?)</text>', drawn)
-    assert names[0] == "head 3.4" and all("head " in name for name in names[1:])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ language must escape."""
 import contextlib
 import csv
 import io
-import json
 import math
 import os
 import re
@@ -12,7 +11,6 @@ import re
 import numpy as np
 import pytest
 import sample
-import scipy.stats
 import xarray as xr
 from msgspec import structs
 
@@ -20,9 +18,8 @@ from assay.core import digits, reasons
 from assay.core.claims import Estimate
 from assay.core.estimates import curve, estimate
 from assay.core.expression import parse
-from assay.core.results import Estimated, Judged, Price, ResultData
+from assay.core.results import Estimated, ResultData
 from assay.core.stats import mean
-from assay.core.table import judge
 from assay.report import export, noted, pages, statements, tables
 from marks import sections
 
@@ -274,22 +271,6 @@ def test_csv_keeps_numbers_in_full_and_lists_every_control():
     assert any(sample.HOSTILE in r["text"] for r in rows)
 
 
-def test_a_control_far_below_the_digits_of_the_claim_is_shown_as_zero():
-    """The lead falls by 0.5; a control moves it by millionths of it, another by hundredths, and a
-    third one by 6.1e-05 in each unit, which has no exponent next to the claim."""
-    draw = np.random.default_rng(0)
-    for size, spread, shown in ((1e-6, 1, "0.00"), (0.02, 1, "0.02"), (6.1e-5, 1e-4, "0.0001")):
-        rows = {"arm": ["cut"] * 9 + ["main"] * 9 + ["other"] * 9, "seed": [*range(9)] * 3}
-        noise = size * (1 + spread * draw.normal(size=9) / 8)
-        rows["x"] = [*(0.5 + draw.normal(size=9) / 20), *[0.0] * 9, *noise]
-        judged = judge(
-            rows, claim="cut.x - main.x > 0.2", unit="seed", control="other", about="cut"
-        )
-        control = tables.control("control", "other", judged.controls["other"], judged)
-        assert control.outcome == "fails" and control.estimate.startswith(shown)
-        assert len(control.estimate) == len(shown) or size > 1e-3
-
-
 @pytest.mark.parametrize(
     ("untrained", "shown"),
     [
@@ -305,24 +286,6 @@ def test_a_control_has_at_most_two_decimals_more_than_its_claim(untrained, shown
     claim["controls"] = {"untrained": sample.control("untrained", "fails", *untrained, claim)}
     [row] = tables.rows(sample.of(claim))
     assert (row.controls[0].estimate, row.controls[0].interval) == shown
-
-
-def test_a_control_is_shown_with_the_interval_by_which_it_fails():
-    """Student's t at 80 % and 95 % of nine units around 0."""
-    x = scipy.stats.norm.ppf((np.arange(9) + 0.5) / 9)
-    rows = {"arm": ["new"] * 9 + ["again"] * 9, "seed": [*range(9)] * 2, "x": [*(x / 9 + 3), *x]}
-    half = {at: scipy.stats.t.ppf((1 + at) / 2, 8) * x.std(ddof=1) / 3 for at in (0.8, 0.95)}
-    threshold = (half[0.8] + half[0.95]) / 2
-    judged = judge(rows, claim=f"new.x > {threshold}", unit="seed", control="again")
-    control = judged.controls["again"]
-    assert control.interval == pytest.approx((-half[0.95], half[0.95]))
-    assert control.shown == pytest.approx((-half[0.8], half[0.8]))
-    read = Judged.from_json(json.loads(json.dumps(judged.to_json())))
-    assert read.controls["again"].shown == control.shown
-    line = tables.control("control", "again", control, judged).line
-    low, high = (digits.number(s * half[0.8], 1) for s in (-1, 1))
-    assert f"[{low}, {high}] (80%): does not satisfy the claim" in line, line
-    assert "narrower" not in judged.to_json()
 
 
 def test_a_limit_is_not_printed_as_the_threshold_it_is_not():
@@ -423,25 +386,6 @@ def test_a_terminal_shows_each_claim_its_threshold(width):
     assert "holds if" not in tables.text(sample.of(entry)), "the claim's text is its threshold"
 
 
-def test_a_control_that_is_not_beaten_is_printed_with_its_interval():
-    table = {"arm": ["mine"] * 8 + ["base"] * 8 + ["again"] * 8, "seed": list(range(8)) * 3}
-    spread = [0.004 * x for x in (-1.5, -0.9, -0.4, -0.1, 0.1, 0.4, 0.9, 1.51)]
-    table["x"] = [1 + x for x in spread[::-1]] + [1.03 + x for x in spread]
-    table["x"] += [1.0303 + x for x in (*spread[4:], *spread[:4])]
-    entry = judge(table, claim="mine.x - base.x < 0", unit="seed", control="again", about="mine")
-    assert entry.reason == "control again not beaten"
-    data = ResultData(verdicts=(entry,))
-    said = re.sub(r"\s+", " ", tables.text(data, 200))
-    [row] = tables.rows(data)
-    line = row.controls[0].line
-    assert f"? {line}" in said and row.controls[0].interval in line, (
-        "its interval is what keeps it undecided"
-    )
-    assert re.search(r"a threshold between its estimate, .*, and the claim's own, -0.03,", said), (
-        "no number of units is enough"
-    )
-
-
 def test_words_are_in_the_order_of_their_file_and_numbers_by_size():
     x = 0.01 * np.random.default_rng(0).standard_normal((6, 3))
     for over, levels, order in (
@@ -519,58 +463,11 @@ def test_a_control_is_listed_with_the_blocks_in_which_it_makes_the_change():
         assert f'<th scope="row">{place}</th>' in pages.page(placed)
 
 
-def test_the_token_of_a_control_that_satisfies_the_claim_is_next_to_its_name():
-    """Of one that does not, the note alone has it."""
-    sizes = {"cut": 5.0, "cut/token": 4.0, "other/token": 0.0}
-    rows = [
-        {"arm": arm, "prompt": i, "x": x + i / 10} for arm, x in sizes.items() for i in range(20)
-    ]
-    whys = dict.fromkeys(["cut/token", "other/token"], "the same change at another token does it")
-    judged = judge(rows, claim="mean(x) > 3", unit="prompt", control=whys)
-    moved = "1 token later, such as at ' key'"
-    made = f"the control {{}} makes the change {moved} (token 1){{}} in asks.toml row 1"
-    for more in ("", " and ' is' (token 2)", " and 3 more"):
-        notes = tuple(made.format(arm, more) for arm in whys)
-        data = ResultData(verdicts=(judged,), notes=notes)
-        names = [c.named for c in tables.rows(data)[0].controls]
-        assert names == [f"cut/token ({moved})", "other/token"]
-        printed = " ".join(tables.text(data).split())
-        said = f"! control {names[0]} 5.0: the same change at another token satisfies the claim"
-        assert said in printed and printed.count("satisfies the claim") == 1
-
-
-def test_how_an_interval_was_made_and_a_scope_of_units_alone_are_not_printed_unless_asked_for():
-    rows = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2}
-    rows["x"] = [*np.random.default_rng(0).normal(10, 1, 8), *range(8)]
-    asked = {"claim": "a.x - b.x > 1", "unit": "seed"}
-    whole, named = judge(rows, **asked), judge(rows, **asked, scope="one model")
-    every = statements.known(whole, all_of_it=True)
-    assert [x for x in every if x not in statements.known(whole)] == [*every[-2:]]
-    assert every[-1].startswith("interval: 95%, over seeds")
-    assert statements.known(named)[-1] == "scope: over 8 seeds; one model"
-
-
 def test_a_scope_of_more_than_three_lines_leaves_out_what_some_claims_add():
     short = "scope: this model, 20 prompts; claim 1: changed at x"
     long = short + "".join(f"; claim {k}: changed at {'y' * 90}" for k in (2, 3, 4))
     assert statements.shared_scope(short) == short
     assert statements.shared_scope(long).startswith("scope: this model, 20 prompts; that of each")
-
-
-def test_what_advice_says_of_combined_prompts_is_not_said_again_in_a_note():
-    note = "the 32 prompts are combinations (8 of a × 4 of b), so; the 4 values of b are few"
-    claim = {"claim": "new.x - old.x > 0", "unit": "seed"}
-    rows = {"arm": ["new"] * 6 + ["old"] * 6, "seed": [*range(6)] * 2, "x": [*range(12)]}
-    judged = structs.replace(judge(rows, **claim), price=None)
-    data = ResultData(verdicts=(judged,), notes=(note,))
-    assert statements.below(data) == [f"note: {note.partition('; ')[0]}"]
-    advice = Price(
-        "more prompts do not help, because those that share a value of b (4 values), or of 1 other "
-        "column, count as one unit, too"
-    )
-    explained = structs.replace(data, verdicts=(structs.replace(judged, price=advice),))
-    assert statements.below(explained) == []
-    assert statements.below(explained, all_of_them=True) == [f"note: {note}"]
 
 
 @pytest.mark.parametrize(
@@ -629,72 +526,6 @@ def test_a_curve_whose_band_has_room_for_a_flat_line_may_be_the_same_at_all_leve
     assert ("nats at all levels, and the band includes a flat line" in shown) == is_flat, shown
 
 
-@pytest.mark.parametrize("claim", ["new.x - old.x > 0.5", "old.x - new.x < -0.5"])
-def test_a_claim_whose_effect_goes_the_other_way_says_so(claim):
-    low, high = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4], [3.2, 3.5, 3.1, 3.0, 3.4, 3.3]
-    rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
-    words = "the whole interval is {} 0: the opposite of what is claimed"
-    how = {"claim": claim, "unit": "seed", "control": "again"}
-    opposite = judge({**rows, "x": [*low, *high, *high]}, **how)
-    side = "below" if claim.startswith("new") else "above"
-    assert opposite.outcome == "fails" and words.format(side) in str(opposite)
-    little = [v - 0.1 - i / 100 for i, v in enumerate(low)]
-    near = judge({**rows, "x": [*little, *low, *high]}, **how)
-    assert str(near).count(f"the whole interval is {side} 0") == 1 and "opposite" not in str(near)
-    too_small = judge({**rows, "x": [*[v + 0.1 for v in low], *low, *low]}, **how)
-    assert too_small.outcome == "fails" and "opposite" not in str(too_small)
-
-
-@pytest.mark.parametrize(
-    ("condition", "unchanged", "is_opposite"),
-    [
-        ("patched.x < -0.5", 1.2, False),  # the patch has changed nothing
-        ("patched.x < -0.5", 0.5, True),
-        ("patched.x - 0.5 * main.x < 0", 2.4, False),
-        ("patched.x - main.x < 0", 2.4, True),
-        ("patched.x < -0.5", None, True),
-    ],
-)
-def test_what_changed_nothing_is_not_the_opposite_of_a_claim(condition, unchanged, is_opposite):
-    rows = {"arm": ["patched"] * 6 + ["again"] * 6, "seed": [*range(6)] * 2}
-    rows["x"] = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4, *[-2.1, -2.3, -2.2, -1.9, -2.0, -2.4]]
-    judged = judge(rows, claim="patched.x < -0.5", unit="seed", control="again")
-    assert judged.outcome == "fails" and 0.9 < judged.low < judged.high < 1.5
-    sides = {} if unchanged is None else {"main.x": unchanged}
-    judged = structs.replace(judged, condition=condition, sides=sides)
-    assert ("the opposite of what is claimed" in str(judged)) == is_opposite
-
-
-@pytest.mark.parametrize(
-    ("own", "shown"),
-    [(1.0, ["shuffled", "other"]), (2.0, ["shuffled"]), (-1.0, ["shuffled"])],
-)
-def test_a_control_that_does_more_than_a_failing_claim_is_shown(own, shown):
-    """The two controls have 3 and 2; what does the opposite of what is claimed has less than any
-    control, so that this says nothing of the controls."""
-    off = np.array([-0.3, -0.1, 0.0, 0.2, 0.1, 0.1])
-    number = {"new": own, "shuffled": 3.0, "other": 2.0, "random": 0.0}
-    rows = {"arm": [arm for arm in number for _ in off], "seed": [*range(6)] * 4}
-    rows["x"] = np.concatenate([x + np.roll(off, i) for i, x in enumerate(number.values())])
-    controls = [*number][1:]
-    judged = judge(rows, claim="new.x > 5", unit="seed", control=controls)
-    lines = [line for line in str(judged).splitlines() if "control " in line and "✓" in line]
-    assert judged.outcome == "fails" and [line.split()[2] for line in lines] == shown
-    closer = ["but comes clearly closer than new" in line for line in lines]
-    assert closer == [own > 0 for _ in lines], lines
-
-
-def test_a_control_that_changes_nothing_has_a_word_at_its_tick():
-    rows = {"arm": ["new"] * 6 + ["new/idle"] * 6, "seed": [*range(6)] * 2}
-    rows["x"] = [1.1, 1.3, 1.2, 0.9, 1.0, 1.4, *[1e-9, -2e-9, 1e-9, 3e-9, -1e-9, 2e-9]]
-    judged = judge(rows, claim="new.x > 0.5", unit="seed", control="new/idle")
-    assert "excludes nothing" not in str(judged)
-    shown = " ".join(str(structs.replace(judged, idle=("new/idle",))).split())
-    assert "– control new/idle 0 [0, 0]: no test" in shown
-    assert "new/idle: this control changes nothing here" in shown and "excludes nothing" in shown
-    assert "idle" not in judged.to_json()
-
-
 def test_an_estimate_is_not_printed_as_zero_or_as_an_end_that_it_is_not():
     assert digits.estimate(-0.31, -2.4, 2.6) == ("-0.3", "[-2.4, 2.6]")
     assert digits.estimate(-0.468, -2.9, 1.9) == ("-0.5", "[-2.9, 1.9]")
@@ -709,13 +540,6 @@ def test_a_long_curve_says_how_many_levels_it_lists():
     first, *levels = tables.curve_lines(Estimated(text="It", n={"seed": 6}, curve=swept))
     assert first == "16 of the 20 levels" and len(levels) == 17
     assert levels[0].startswith("layer 0: ") and levels[15].startswith("layer 19: ")
-
-
-def test_power_that_was_not_computed_is_not_called_too_small_after_a_file():
-    rows = {"arm": ["new"] * 6 + ["old"] * 6, "seed": [*range(6)] * 2, "x": [*range(12)]}
-    judged = judge(rows, claim="new.x - old.x > 0", unit="seed")
-    unknown = structs.replace(judged, detectable=(), detectable_alone=(), controls_chance=math.nan)
-    assert tables.describe_detectable(Judged.from_json(unknown.to_json())) == ""
 
 
 @pytest.mark.parametrize(

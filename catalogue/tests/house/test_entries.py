@@ -26,7 +26,7 @@ def test_every_experiment_has_an_entry_point_and_no_other_has() -> None:
     }
 
 
-ROOMS = ("core", "data", "subjects", "dictionaries", "features")
+ROOMS = ("core", "train", "data", "subjects", "dictionaries", "features")
 """Rooms of which every module is public."""
 
 

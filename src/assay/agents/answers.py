@@ -207,41 +207,16 @@ def seconds_left(state: State) -> Range | None:
     return Range(low, high) if high > 0 else None
 
 
-def number(estimated: Estimated, source: Source) -> Answer:
-    """Answer with a number, or a curve, estimated on a table."""
+def number(estimate: Any, source: Source) -> Answer:
+    """Answer with a number estimated on a table."""
     return {
         "told": "estimated, and not judged",
-        "number": estimate(estimated),
-        "scope": estimated.scope,
-        "looks": "looks at your table are not noted",
+        "number": estimate,
         "standing": Standing("exploratory", "a number without a threshold claims nothing"),
         "source": source,
         "next": (
             "to claim something of it, write the threshold down first, and measure again on units "
             "that nobody has looked at"
-        ),
-    }
-
-
-def table(v: Judged, source: Source) -> Answer:
-    """Answer with a claim judged on a table."""
-    why = (
-        "the claim was given together with the numbers; nothing shows that it was fixed before "
-        "they were seen"
-    )
-    return {
-        "told": f"{v.outcome}; exploratory",
-        "verdict": verdict(v),
-        "scope": v.scope,
-        "looks": (
-            "looks at your table are not noted: if several claims were judged on it and one is "
-            "reported, it was chosen"
-        ),
-        "standing": Standing("exploratory", why),
-        "source": source,
-        "next": (
-            "to confirm it, measure again on units that no one has looked at, with this claim as "
-            "it stands"
         ),
     }
 
@@ -257,18 +232,15 @@ ALLOWS = {
 """What each outcome allows one to write."""
 
 
-def checked(v: Judged, source: Source) -> Answer:
-    """Answer with the verdict on a claim about a function."""
+def stated(result: Mapping[str, Any], source: Source) -> Answer:
+    """Answer with a result of the agent's own table or function."""
     why = "nothing shows that the claim was fixed before its numbers were seen"
     return {
-        "told": f"{v.outcome}: {ALLOWS[v.outcome]}",
-        "verdict": verdict(v),
-        "scope": v.scope,
-        "notes": v.notes,
-        "looks": "looks at your function are not noted: report how often you asked",
+        "told": f"{result['outcome']}: {ALLOWS[result['outcome']]}",
+        "result": result,
         "standing": Standing("exploratory", why),
         "source": source,
-        "next": "to confirm it, ask again on prompts that no one has looked at",
+        "next": "to confirm it, ask again on units that no one has looked at",
     }
 
 

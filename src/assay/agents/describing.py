@@ -23,6 +23,8 @@ from assay.lab.store.store import Store
 from assay.report import tables
 from assay.report.overview import listed
 
+KINDS = ("tutorials", "how-to", "explanation", "reference")
+"""Folders of docs, by what a reader wants."""
 PART = 16_000
 """Characters of a page that one answer holds."""
 FIRST = 2_500
@@ -62,7 +64,7 @@ def every(root: Path, find: str) -> Answer:
         "experiments": shown,
         "next": (
             "experiments(name=…) gives one in full, experiments(find=…) those about something; "
-            "ask_model asks a language model of yours, check_claim judges your own hook"
+            "ask_model asks a language model of yours, check judges your own hook"
         ),
     }
 
@@ -167,7 +169,8 @@ def _pages() -> list[Path]:
         catalogue.record_path(e.name, e.origin).parent.with_name("docs")
         for e in catalogue.entries()
     }
-    return [p for p in (docs, *sorted(others)) if p.with_name("pyproject.toml").exists()]
+    found = [p for p in (docs, *sorted(others)) if p.with_name("pyproject.toml").exists()]
+    return [*found, *(docs / kind for kind in KINDS if docs in found)]
 
 
 def _recorded(root: Path, name: str) -> str:

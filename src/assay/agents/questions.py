@@ -14,14 +14,25 @@ from msgspec import Meta
 from assay import errors
 from assay.agents import answers, basis, describing
 from assay.agents.answers import Answer
-from assay.agents.arguments import CHECKED, MANY, Chosen, Line, Name, Names, Plain, Rows, Tables
+from assay.agents.arguments import (
+    CHECKED,
+    MANY,
+    Chosen,
+    Line,
+    Name,
+    Names,
+    Plain,
+    Rows,
+    Scope,
+    Tables,
+)
 from assay.agents.asking import Asked, Bounds, Lacking, most, opened
 from assay.agents.opening import Opening
 from assay.ask.running import stated, written
 from assay.ask.text import ClaimEntry, EstimateEntry
-from assay.core.errors import AssayError, DataError, nearest, request_of
-from assay.core.results import Judged
+from assay.core.errors import AssayError, DataError, request_of
 from assay.jobs.process import Limits, spawn
+from assay.verbs.about import files
 
 
 class Questions(Opening):
@@ -167,35 +178,38 @@ class Questions(Opening):
         with self._one:
             return self._written(_study(top, tables))
 
-    def check_claim(
+    def check(
         self,
         file: Name,
         function: Name,
-        sentence: Line,
+        claim: Line,
         holds: Line,
         prompts: Rows,
-        credits: Annotated[dict[Name, Plain], Meta(min_length=1, max_length=MANY)],
+        about: Line,
+        damage: Name = "",
+        unit: Names = (),
+        scope: Scope = "",
         seconds: Annotated[float, Meta(ge=1, le=CHECKED)] = CHECKED,
     ) -> Answer:
         """Judge a claim about your own hook before you write "causes", "encodes" or "is responsible
         for". Your function (thing, prompts) → a number for each prompt is called with what the
         claim credits, without it (None), and with near controls in its place.
 
-        What is not finished in time resumes where it stopped when it is asked again.
-
         Args:
             file: A Python file in the workspace.
             function: The name of the function in it.
-            sentence: What is claimed, in words.
+            claim: What is claimed, in words.
             holds: The condition, such as effect > 0.3: with the thing, less without it.
             prompts: The prompts: a list of objects, or CSV text; the function gets a list.
-            credits: What is credited, as the options of `assay check`: {"vector": "v.npy"};
-                {"acts": "a.npy", "labels": "l.npy"}; {"heads": "9.6", "of": "12x12"};
-                {"layer": 6, "others": 12}; {"source": "COLUMN"}; {"text": "…"}; {"feature": 7,
-                "of": 512, "rates": "r.npy"}; with "also": "FUNCTION" of another task.
+            about: What is credited, as in Python: Vector("v.npy"); Vector.learned("a.npy",
+                "l.npy"); Heads([(9, 6)], of=(12, 12)); Place(6, others=[2, 4, 8]);
+                Patch("COLUMN"); Text("…"); Latents([7], of=512, like={"rate": "r.npy"}).
+            damage: A function in the file for another task, which should stay as it is.
+            unit: A column of the prompts over which you generalise.
             seconds: The longest that it may take.
         """
-        return check_claim(self.bounds, file, function, sentence, holds, prompts, credits, seconds)
+        options = {"claim": claim, "holds": holds, "damage": damage, "scope": scope}
+        return check(self.bounds, file, function, prompts, about, unit, options, seconds)
 
     def _written(self, text: str) -> Answer:
         """Check a study's text."""
@@ -217,36 +231,32 @@ def _study(top: Mapping[str, Any], tables: Mapping[str, Sequence[Mapping[str, An
     return written(said(top), {name: list(map(said, tables[name])) for name in tables})
 
 
-FILES = ("vector", "acts", "labels", "elsewhere", "around", "norms", "rates", "chosen-on")
-"""Options that name a file."""
-WORDS = (
-    *("heads", "neurons", "latents", "edges", "layer", "site", "position", "source", "text"),
-    *("feature", "of", "others", "also", "draws", "unit", "fixed"),
-)
-"""The other options of `assay check` that say what is credited and how it is judged."""
 PROMPTS = 20_000
 
 
-def check_claim(
+def check(
     bounds: Bounds,
     file: str,
     function: str,
-    sentence: str,
-    holds: str,
     prompts: Sequence[Mapping[str, Any]] | str,
-    credits: Mapping[str, Plain],
+    about: str,
+    unit: Sequence[str],
+    options: Mapping[str, str],
     seconds: float,
 ) -> Answer:
-    """Check a claim about a function, and answer with its verdict. Raises: AssayError."""
+    """Check a claim about a function in a process of its own, and answer with its verdict. Raises:
+    AssayError."""
     path = bounds.code_file(file, "file")
     if not function.isidentifier():
         raise DataError(f"function: {function[:80]!r} is not a name")
+    for name in files(about):
+        about = about.replace(repr(name), repr(str(bounds.place(name, "about"))))
     with TemporaryDirectory(prefix="assay-") as folder:
         place = Path(folder)
-        words = [f"{path}:{function}", f"--sentence={sentence}", f"--holds={holds}"]
-        words += [f"--prompts={_prompts(prompts, place)}", *_options(bounds, credits)]
+        words = ["check", f"{path}:{function}", f"--prompts={_prompts(prompts, place)}", "--json"]
+        words += [f"--about={about}", *(f"--unit={x}" for x in unit)]
+        words += [f"--{name}={text}" for name, text in options.items() if text]
         out, log = place / "out.json", place / "log.txt"
-        words = ["check", *words, "--json"]
         process, start = spawn(words, path.parent, out, log, Limits(seconds=seconds))
         with start:
             start.write(b".")
@@ -255,29 +265,14 @@ def check_claim(
         except subprocess.TimeoutExpired:
             process.terminate()
             process.wait()
-            raise AssayError(
-                f"it took more than {seconds:g} s; finished calls are kept: call "
-                "check_claim again with the same arguments"
-            ) from None
+            raise AssayError(f"it took more than {seconds:g} s: give fewer prompts") from None
         text = out.read_text()
         if process.returncode or not text.strip():
             lines = log.read_text(errors="replace").strip().splitlines()
             raise DataError(lines[-1] if lines else "the check ended without an answer")
-    judged = Judged.from_json(json.loads(text))
-    return answers.checked(judged, basis.of_table(sum(judged.n.values()), text))
-
-
-def _options(bounds: Bounds, credits: Mapping[str, Plain]) -> list[str]:
-    words = []
-    for name, value in credits.items():
-        if name not in (*FILES, *WORDS):
-            raise DataError(
-                f"credits: {name[:80]!r} is not an option; {nearest(name, (*FILES, *WORDS))}"
-            )
-        if name in FILES:
-            value = str(bounds.place(str(value), f"credits.{name}"))
-        words.append(f"--{name}={value}")
-    return words
+    result = json.loads(text)
+    n = sum(result["claims"][0]["verdict"]["n"].values())
+    return answers.stated(result, basis.of_table(n, text))
 
 
 def _prompts(prompts: Sequence[Mapping[str, Any]] | str, folder: Path) -> Path:

@@ -50,13 +50,13 @@ class Tools(Questions, Running, OwnTables):
     """What can be asked of one store."""
 
 
-WRITING = ("preregister", "run", "cancel", "check_claim")
+WRITING = ("preregister", "run", "cancel", "check")
 """Tools that change something, or run code; all others only read."""
 TOOLS = (
     "experiments",
     "page",
     "ask_model",
-    "check_claim",
+    "check",
     "write_study",
     "plan",
     "preregister",
@@ -77,7 +77,7 @@ HINTS = 60
 JSON = "application/json"
 INSTRUCTIONS = """Assay turns a claim about the inside of a neural network into a measured verdict: holds, fails, unspecific or undecided.
 1. A language model is asked by ask_model(question, model, prompts, reads, interventions, …): steered, patched, ablated, probed, with near controls.
-   A hook of your own is judged by check_claim: call it before you write "causes", "encodes" or "is responsible for".
+   A hook of your own is judged by check: call it before you write "causes", "encodes" or "is responsible for".
 2. experiments() lists experiments; write_study(question, experiment, claims, fields) asks one a question of your own; every claim needs a threshold.
 3. plan(study) says what it takes; preregister(study) freezes it before anyone looked, so that its verdicts are confirmatory.
 4. run(study) gives a key; status(key, wait_s=30) until it is done; result(key).

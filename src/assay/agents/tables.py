@@ -14,7 +14,9 @@ from assay.agents.arguments import SHORT, ArmColumn, Line, Name, Names, Plain, R
 from assay.agents.asking import most
 from assay.agents.opening import Opening
 from assay.core.errors import DataError, renamed
-from assay.core.table import estimate, judge
+from assay.core.schema import to_json
+from assay.verbs.stated import stated
+from assay.verdicts.table import estimate, judge_table
 
 ROWS, CELLS = 20_000, 1024 * 1024
 """Rows of a table, and characters of one in CSV."""
@@ -30,89 +32,61 @@ class OwnTables(Opening):
         control: Names = (),
         about: Name = "",
         unit: Names = ("seed",),
-        planted: Names = (),
-        also: Names = (),
-        unlearned: Names = (),
-        violation: Names = (),
+        found: Names = (),
+        missed: Names = (),
         fixed: Names = (),
-        empty: float | None = None,
-        beats: float = 0.0,
         bounds: tuple[float, float] | None = None,
+        tries: int = 1,
         scope: Scope = "",
-        arm_column: ArmColumn = "arm",
+        arm: ArmColumn = "",
     ) -> Answer:
         """Judge a sentence about your own numbers as Assay judges its own: an interval over units,
-        and a control that has to fail.
+        and controls of which it has to be false.
 
         Args:
             claim: The sentence, such as mine.loss - old.loss < -0.05: arms, columns, a
                 threshold.
             control: Arms of the table for which it must come out false, and could come out
-                true; without one dealt, the same rows with their labels dealt out.
+                true.
             about: The arm that controls replace; needed only if the outcome depends on it.
             unit: Columns over whose levels you generalise: seed, document. At least six levels
                 each.
-            planted: Arms with a planted effect, for which it must hold.
-            also: Rivals that may satisfy it as well.
-            unlearned: Arms in which nothing was learned, such as random ones.
-            violation: Arms with a planted violation, where little or nothing is claimed.
-            fixed: Columns, such as template, of whose levels here alone the claim speaks; without,
-                the verdict also has to be the same with their levels as units.
-            empty: The value where there is nothing: 0.5 for an AUROC; 0 by default.
-            beats: By how much controls must be beaten, in the claim's units.
-            bounds: The least and greatest value that the claim can have for a unit.
+            found: Arms with a planted effect, for which it must hold.
+            missed: Arms of which a claim of little or no effect must be false.
+            fixed: Columns, such as template, of whose levels here alone the claim speaks.
+            bounds: The least and greatest number that a unit can have.
+            tries: How many claims you tried, of which this is one.
         """
         with self._one, _table(rows) as (table, source):
-            verdict = judge(
+            result = judge_table(
                 table,
-                claim=claim,
-                unit=unit,
+                claim,
+                unit,
                 control=control,
                 about=about,
-                must_hold=planted,
-                also=also,
-                unlearned=unlearned,
-                violation=violation,
+                found=found,
+                missed=missed,
                 fixed=fixed,
-                empty=empty,
-                beats=beats,
                 bounds=bounds,
+                tries=tries,
                 scope=scope,
-                arm_column=arm_column,
+                arm=arm,
             )
-        return answers.table(verdict, source)
+        return answers.stated(to_json(stated(result)), source)
 
     def estimate(
-        self,
-        rows: Rows,
-        value: Line,
-        unit: Names = ("seed",),
-        over: Name = "",
-        crosses: float | None = None,
-        scope: Scope = "",
-        arm_column: ArmColumn = "arm",
+        self, rows: Rows, value: Line, unit: Names = ("seed",), arm: ArmColumn = ""
     ) -> Answer:
-        """Estimate a number of your own table with its interval, or a curve over a swept column
-        with a band, and where it crosses a value. For how large, and at what; `judge` is for
+        """Estimate a number of your own table with its interval. For how large; `judge` is for
         claims.
 
         Args:
             value: A quantity without a threshold, such as mine.loss - old.loss.
             unit: Columns over whose levels you generalise: seed, document.
-            over: A column that was swept: a curve over its levels.
-            crosses: A value of the curve: at which level it has it.
         """
         with self._one, _table(rows) as (table, source):
-            number = estimate(
-                table,
-                value=value,
-                unit=unit,
-                over=over,
-                crosses=crosses,
-                scope=scope,
-                arm_column=arm_column,
-            )
-        return answers.number(number, source)
+            number = estimate(table, value, unit, arm=arm)
+        return answers.number(to_json(number), source)
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from assay.core.columns import Column
 from assay.core.copies import is_coarse
 from assay.core.heavy import xr
 from assay.core.nouns import plural
-from assay.core.unchanged import REACHED
 
+REACHED = "does the change reach them, and is it different from what is there already?"
+"""What a note asks about units that a change leaves as they are."""
 ROUNDED = 5e-6
 """By what share of the largest one numbers differ that are equal but for rounding."""
 NEAR = 0.01

@@ -266,7 +266,9 @@ class Parts(Thing):
     def near(self, count: int) -> Mapping[str, Maker]:
         """Others that are alike, and random ones."""
         pool, sizes = self.pool, [self._sizes(name) for name in self.like]
-        others, blocks = len({*pool} - {*self.value}), self.kind == "heads"
+        others = len({*pool} - {*self.value})
+        placed = all(isinstance(x, tuple) and isinstance(x[0], int) for x in pool)
+        blocks = self.kind == "heads" and placed
         count = count or (others if others <= SMALL else FEW)
         near: dict[str, Maker] = {
             self.kind: picks.matched(self.value, pool, sizes, count, blocks=blocks)

@@ -16,7 +16,7 @@ from assay.core.errors import MANY, ClaimError, nearest
 from assay.core.heavy import xr
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 Level = bool | int | float | str
 Axes = Mapping[str, Sequence[Any]]
@@ -225,12 +225,6 @@ def _between(levels: Sequence[Any], low: float, high: float) -> list[int]:
     """The places of the levels that are numbers from one on and before another."""
     numbers = enumerate(map(_plain, levels))
     return [i for i, x in numbers if not isinstance(x, str) and low <= x < high]
-
-
-def are_at(x: pd.Series, levels: Collection[Level]) -> pd.Series:
-    """Which cells of a column are at one of these levels."""
-    named = [k for k in x.dropna().unique() if any(_same(_plain(k), level) for level in levels)]
-    return x.isin(named)
 
 
 def _same(level: Level, requested: Level) -> bool:

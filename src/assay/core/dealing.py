@@ -59,17 +59,6 @@ def deal(arms: Mapping[str, xr.Dataset], main: str) -> xr.Dataset:
     return side(0).assign_attrs({OTHERS: {n: side(i) for i, n in enumerate(names) if i}})
 
 
-def shuffle(arm: xr.Dataset, key: str, unit: str, others: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """Permute one number of an arm at random among the units, so that it has nothing to do with
-    any other; every deal is a level of the dimension `deal`, and the other arms stay as they are.
-    """
-    x = arm[key]
-    deals = max(1, min(DEALS, LARGEST // max(1, x.size)))
-    order = rng.permutation(np.arange(deals), DEALT, 0, x.sizes[unit])
-    moved = x.drop_vars(unit).isel({unit: xr.DataArray(order, dims=(DEAL, unit))})
-    return arm.assign({key: moved}).assign_attrs({OTHERS: dict(others)})
-
-
 def caution(name: str, others: Sequence[str] = (), shuffled: str = "") -> str:
     """Say what the control of this name can tell, whose labels are shuffled or else this column,
     and which other arms may tell more."""

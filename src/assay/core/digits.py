@@ -71,11 +71,6 @@ def estimate(
     return number(value, places), f"[{number(low, places)}, {number(high, places)}]"
 
 
-def in_line(value: float | None, low: float | None, high: float | None) -> str:
-    """Estimate and interval in one text: 0.997 [0.994, 1.000]."""
-    return " ".join(estimate(value, low, high)).rstrip()
-
-
 def of_control(
     value: float, low: float, high: float, of_claim: Sequence[float], thresholds: Sequence[float]
 ) -> tuple[str, str]:

@@ -17,17 +17,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher, get_close_matches
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 from assay import errors
-
-P, T = ParamSpec("P"), TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -206,41 +202,6 @@ class RunError(AssayError, errors.RunError):
     """Training crashed, or more runs diverged than a verdict allows."""
 
     exit_code = 3
-
-
-def every(*steps: Callable[[], Any]) -> list[Any]:
-    """Give what each step gives. Raises: AssayError, the first that a step raised, with those of
-    the other steps as further lines."""
-    results, mistakes = list[Any](), list[AssayError]()
-    for step in steps:
-        try:
-            results.append(step())
-        except AssayError as error:
-            mistakes.append(error)
-    if mistakes:
-        first, *others = mistakes
-        lines = (*first.others, *(line for e in others for line in (str(e), *e.others)))
-        first.others = tuple(dict.fromkeys(line for line in lines if line != str(first)))
-        for line in first.others:  # which Python prints after the error
-            first.add_note(line)
-        raise first
-    return results
-
-
-def briefly(function: Callable[P, T]) -> Callable[P, T]:
-    """Raise what is wrong with the arguments of a function from the function itself, so that the
-    traceback has no frames from within; what a user's own code raises keeps them."""
-
-    @wraps(function)
-    def door(*args: P.args, **keywords: P.kwargs) -> T:
-        try:
-            return function(*args, **keywords)
-        except RunError:
-            raise
-        except errors.AssayError as error:
-            raise error.with_traceback(None) from None
-
-    return door
 
 
 MANY = 60

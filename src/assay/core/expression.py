@@ -269,13 +269,6 @@ def parse(text: str, *, compared: bool = True, sized: bool = True) -> Parsed:
         raise reader.deep() from e
 
 
-def with_arm(text: str, arm: str, other: str) -> str:
-    """Write another arm in the place of one in a text."""
-    name = re.escape(arm)
-    named = rf"""(?:"{name}"|'{name}'|(?<![\w.]){name})(?=\s*[.\[])"""
-    return re.sub(named, lambda _: other if other.isidentifier() else f'"{other}"', text)
-
-
 def is_linear(
     walk: Callable[[Callable[[Column], float]], float], columns: Sequence[Column]
 ) -> bool:
@@ -291,23 +284,6 @@ def is_linear(
         far = [value_at(*(start + by)) - base - by * sum(slopes) for by in (3.0, -9.0)]
         twice = [value_at(*(start + 2 * step)) - base for step in np.eye(len(columns))]
     return bool(np.allclose(far, 0, atol=1e-9) and np.allclose(twice, 2 * np.array(slopes)))
-
-
-def range_of(parsed: Parsed, low: float, high: float) -> tuple[float, float] | None:
-    """The least and the greatest value of a sum of multiples of columns that all lie between `low`
-    and `high`, such as -1 and 1 of a difference of two shares; None of any other quantity."""
-    columns = parsed.columns
-    averaged = all(c.how == "mean" for c in columns) and not parsed.together
-    if not averaged or not is_linear(parsed.walk, columns):
-        return None
-    with np.errstate(all="ignore"):  # 0/0 of a quantity that is a constant
-        base, *units = [
-            float(parsed.walk(dict(zip(columns, row, strict=True)).__getitem__))
-            for row in np.vstack([np.zeros(len(columns)), np.eye(len(columns))])
-        ]
-    ends = [sorted(((x - base) * low, (x - base) * high)) for x in units]
-    ends_of_sum = base + sum(e[0] for e in ends), base + sum(e[1] for e in ends)
-    return None if math.isnan(sum(ends_of_sum)) else ends_of_sum
 
 
 HOW = ("sum", "max", "min", "median", "argmax", "argmin", "first", "last", "count")

@@ -23,7 +23,6 @@ from assay.core.claim_intervals import (
     independent,
     interval_of_table,
     limits,
-    outcome_between,
     outcome_by,
     read_units,
     scaled,
@@ -374,19 +373,6 @@ def standing(
     the range to hold and the range to fail; without draws, so that whether the statistic
     is defined in them stays open."""
     return _alone(claim, arms, level)[0], *claim.edges
-
-
-def outcome_of(claim: Claim, low: float, high: float) -> Outcome:
-    """Say what a claim's own interval would decide if it had these limits, bounds allowed for."""
-    if claim.bounds is not None:
-        low, high = (min(max(x, claim.bounds[0]), claim.bounds[1]) for x in (low, high))
-    return outcome_between(claim, low, high)
-
-
-def outcome_of_each(claim: Claim, estimates: Iterable[float]) -> Outcome:
-    """Say which outcome all of these estimates would have; undecided where they have several."""
-    outcomes = {outcome_of(claim, x, x) for x in estimates}
-    return outcomes.pop() if len(outcomes) == 1 else "undecided"
 
 
 def numbers(claim: Claim, arms: Arms) -> Table:

@@ -43,9 +43,3 @@ def joined(names: Sequence[object]) -> str:
 def all_of(n: int) -> str:
     """The word or words before a noun for all of n things: both, all 3."""
     return "both" if n == 2 else f"all {n:,}"
-
-
-def ordinal(n: int) -> str:
-    """The place of a number: 8th, 21st."""
-    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{ending}"

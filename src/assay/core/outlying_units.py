@@ -3,7 +3,6 @@ an interval hangs: the warnings next to a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -90,18 +89,6 @@ def idle(claim: Claim, data: Table, i: Interval, level: float) -> bool:
     moved = abs(without.estimate - i.estimate)
     is_light = claim.statistic is not mean and moved**2 < LIGHT**2 * i.variance
     return (first == second or is_light) and outcome_by(claim, i) == outcome_by(claim, without)
-
-
-def without_groups(
-    words: str, units: Float[np.ndarray, " unit"], groups: Iterable[np.ndarray]
-) -> str:
-    """A warning without the outliers where these are all units of a group, in one of these
-    groupings, which are reported by themselves."""
-    is_far = np.isin(units, find_outliers(units))
-    for of in groups:
-        if len(of) == len(units) and is_far.any() and np.array_equal(is_far, of == of[is_far][0]):
-            return "; ".join(x for x in words.split("; ") if " outlier" not in x)
-    return words
 
 
 def decisive(claim: Claim, data: Table, reason: str, level: float) -> str:

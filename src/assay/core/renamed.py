@@ -18,7 +18,6 @@ GROUP = "assay.renamed"
 
 RENAMED: dict[str, str] = {
     "assay.lab.atomic": "assay.lab.store.atomic",  # is in files that older versions wrote
-    "assay.checking.damage": "assay.checking.check",
     "assay.core.ceilings": "assay.core.bounded",
     "assay.core.curves": "assay.core.estimates",
     "assay.core.extras": "assay.core.heavy",

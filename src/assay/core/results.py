@@ -36,7 +36,7 @@ by which the sums of both may differ."""
 ZERO = 1e-6
 """The share of the largest number by which single precision may keep a sum from 0."""
 EDITION = 2
-"""The edition of the rule in docs/rule.md; entries without one were judged by the first."""
+"""The edition of the rule; entries without one were judged by the first."""
 
 
 class Published(Written, frozen=True, kw_only=False, eq=True):
@@ -109,18 +109,7 @@ class UnitRow(Written, frozen=True, kw_only=True, eq=True):
 
 class Verdict(Written, Shown, frozen=True, kw_only=True, eq=True):
     """What the numbers of one arm say about a claim; estimate and limits in the claim's unit,
-    whatever the scale of judging.
-
-    Example:
-        >>> import assay
-        >>> rows = {"arm": ["new"] * 6 + ["old"] * 6 + ["again"] * 6, "seed": [*range(6)] * 3}
-        >>> rows["fvu"] = [0.11, 0.12, 0.14, 0.10, 0.13, 0.15]
-        >>> rows["fvu"] += [0.21, 0.23, 0.24, 0.22, 0.25, 0.26]
-        >>> rows["fvu"] += [0.22, 0.225, 0.25, 0.215, 0.26, 0.255]  # as old, on other draws
-        >>> claim = "new.fvu - old.fvu < -0.05"
-        >>> assay.judge(rows, claim=claim, unit="seed", control="again", about="new").verdict
-        <Verdict on new: holds, -0.11 [-0.1194, -0.1006], n = 6 seeds>
-    """
+    whatever the scale of judging."""
 
     UNWRITTEN: ClassVar[tuple[str, ...]] = ("lacks", "levels")
     OPTIONAL: ClassVar[tuple[str, ...]] = ("contrast", "level_of", "narrower", "never", "rows")
@@ -527,12 +516,6 @@ class Judged(Verdict, Printed, frozen=True, kw_only=True, eq=False):
         infinity become None."""
         entry = Written.to_json(self)
         return ({"edition": self.edition} if "edition" in entry else {}) | entry
-
-
-def with_note(judged: Judged, note: str, unless: str = "") -> Judged:
-    """Give the verdict with another note, and with this reserve if it has none yet."""
-    notes, unless = (*judged.notes, note), judged.unless or unless
-    return msgspec.structs.replace(judged, notes=notes, unless=unless)
 
 
 def is_mirrored(points: Sequence[float], others: Sequence[float]) -> bool:

@@ -16,7 +16,7 @@ from assay.core.heavy import xr
 from assay.core.intervals import Means, Statistic
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 OF = ": "
 """What parts the values of fixed columns from the name of a term."""
@@ -91,35 +91,3 @@ def _parts(x: xr.DataArray, fixed: Sequence[str]) -> Iterator[tuple[str, xr.Data
             )
         if count:
             yield values, part
-
-
-def needed(
-    rows: pd.DataFrame, units: Sequence[str], fixed: Sequence[str], independent: bool
-) -> tuple[str, ...]:
-    """Choose the columns that have to be held fixed for arms to be compared at the same values: all
-    of them where arms have units of their own, and otherwise those that change within a unit, where
-    arms have different shares of their combinations at the same units."""
-    if independent or not fixed:
-        return tuple(fixed)
-    within = [x for x in fixed if rows.groupby([*units])[x].nunique().max() > 1]
-    if not within:
-        return ()
-    counts = rows.groupby([*within, *units, "arm"]).size().unstack(fill_value=0)
-    shares = counts / counts.groupby(level=[*units]).sum()
-    return tuple(within) if bool((shares.max(axis=1) - shares.min(axis=1) > 1e-9).any()) else ()
-
-
-def shared(
-    rows: pd.DataFrame, units: Sequence[str], fixed: Sequence[str], independent: bool
-) -> np.ndarray:
-    """Say of each row whether all arms have the values of its fixed columns, in two units at least:
-    in the same ones where they have common units."""
-    arms = rows["arm"].nunique()
-    if independent:
-        sizes = rows.groupby([*fixed, "arm"])[units[0]].nunique().unstack("arm").fillna(0)
-        counts = sizes.min(axis=1)
-    else:
-        every = rows.groupby([*fixed, *units])["arm"].nunique() == arms
-        counts = every.groupby(level=[*fixed]).sum()
-    kept = counts[counts >= FEWEST_IN].index
-    return np.asarray(rows.set_index([*fixed]).index.isin(kept))

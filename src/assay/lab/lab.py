@@ -13,7 +13,7 @@ from assay.core.experiment import Experiment
 from assay.core.results import ResultData
 from assay.lab.catalogue import STORE
 from assay.lab.engines import Executor, Inline, Workers
-from assay.lab.judge import followed, kept, looks, questions, tried
+from assay.lab.judge import followed, kept, looks, questions
 from assay.lab.judge.followed import Followed
 from assay.lab.judge.questions import Questions
 from assay.lab.judge.result import Result, replaced
@@ -172,11 +172,6 @@ class Lab:
             outcomes = {j.text: j.outcome for j in result.judged}
             ledger, asked = Questions.of(self.store), frozen.asked
             ledger.note_study(experiment.name, questions.JUDGED, asked, outcomes)
-            if experiment.materials is not None:
-                every = experiment.materials.prompts().values()
-                prompts = [row for _, rows in every for row in rows]
-                models = experiment.materials.model_names()
-                tried.note_scan(experiment.name, models, prompts, asked, len(outcomes))
             about = journal.subject(experiment, now.preset.specs)
             noted = frozen.ledger.note("judged", experiment.name, now.preset.title, about)
         result = replace(result, ledger=noted)

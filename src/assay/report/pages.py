@@ -33,6 +33,8 @@ from assay.core.scopes import scopes_of
 from assay.features.card import Example, FeatureCard
 from assay.report import draw, export, noted, palette, statements, tables
 from assay.report.interval_plot import interval_plot
+from assay.verdicts.digits import with_interval
+from assay.verdicts.result import Result
 
 if TYPE_CHECKING:
     from assay.ask.shown import Shown
@@ -378,25 +380,23 @@ def _specs(specs: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def index(
     entries: Sequence[Mapping[str, Any]],
-    checks: Sequence[ListedCheck] = (),
+    saved: Sequence[Saved] = (),
     elsewhere: Sequence[str] = (),
 ) -> str:
     """The page over several results, every claim of each; an entry has `data`, `href`, `title` and
-    optionally `header` and `turned`, as `page` has it, and `since`, as a check has it. `elsewhere`
-    names folders next to its own that have such a page."""
+    optionally `header` and `turned`, as `page` has it, and `since`, when its page was written.
+    `elsewhere` names folders next to its own that have such a page."""
     listed = [{"header": None, **e, **listing(e["data"], e.get("turned", {}))} for e in entries]
     listed = [{**e, "rows": _compared(e["rows"], e["data"], e["header"])} for e in listed]
-    judged = [c.judged for c in checks if c.judged]
-    verdicts = [v for e in listed for v in e["data"].verdicts] + judged
-    of_checks = [c.row for c in checks if c.row]
+    verdicts = [v for e in listed for v in e["data"].verdicts]
     template = environment().get_template("index.html")
     return template.render(
         entries=listed,
-        checks=checks,
+        saved=saved,
         elsewhere=elsewhere,
         named=[(f"result-{Path(e['href']).stem}", Path(e["href"]).stem) for e in listed],
-        tally=tables.tally([*(r for e in listed for r in e["every"]), *of_checks]),
-        rows=[*(row for e in listed for row in e["rows"]), *of_checks],
+        tally=tables.tally([r for e in listed for r in e["every"]]),
+        rows=[row for e in listed for row in e["rows"]],
         errors=statements.errors(verdicts) if verdicts else "",
     )
 
@@ -422,42 +422,18 @@ def title_of(page: str) -> str:
     return html.unescape(match[1]) if match else ""
 
 
-class ListedCheck(NamedTuple):
-    """A saved check in the index; None where nothing is claimed, as of a probe."""
+class Saved(NamedTuple):
+    """A saved result in the index."""
 
     href: str
-    title: str
-    judged: Judged | None
-    since: str = ""
-    """When its page was written, if that was earlier."""
+    result: Result
 
     @property
-    def row(self) -> tables.Row | None:
-        """Its claim as a row of a table, with why it came out so, and which controls are missing;
-        what would decide it is on its page."""
-        if not (j := self.judged):
-            return None
-        reason = f"{j.outcome}: {j.reason_in_words}" * bool(j.reason)
-        doubts = [x for x in j.notes if self._doubts(x, j.outcome)]
-        others = (x for x in j.notes if x not in doubts)
-        why = filter(None, (reason, tables.opposite(j), *others))
-        row, again = tables.row(j), tables.again(j.outcome, j.notes)
-        doubt = "".join(doubts[:1]) or row.headline * bool(j.unless)
-        return replace(row, why="; ".join(why), remarks=(), again=again, doubt=doubt)
-
-    @staticmethod
-    def _doubts(note: str, outcome: str) -> bool:
-        """Whether a note doubts the number, or says what a claim that holds was held without."""
-        is_look = tables.AGAIN.fullmatch(note) is not None
-        return noted.doubts_number(note, outcome) or (outcome == "holds" and not is_look)
-
-
-def listed_check(path: Path, since: str = "") -> ListedCheck:
-    """Read the title and the claim from the page of a saved check."""
-    page = path.read_text(encoding="utf-8")
-    stated = re.search(r'<script type="application/json" id="judged">(.*?)</script>', page)
-    judged = Judged.from_json(json.loads(stated[1])) if stated else None
-    return ListedCheck(path.name, title_of(page), judged, since)
+    def rows(self) -> list[tuple[str, str, str]]:
+        """For each claim its outcome, its condition and its number."""
+        judged = ((c, c.verdict) for c in self.result.claims)
+        limits = ((c, v.outcome, with_interval(v.estimate, v.low, v.high)) for c, v in judged)
+        return [(outcome, c.text, number) for c, outcome, number in limits]
 
 
 def listing(data: ResultData, turned: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:

@@ -13,9 +13,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from msgspec import structs
+from typing import TYPE_CHECKING
 
 from assay.core.compute import cpu_in_words
 from assay.core.display import by_weight
@@ -275,26 +273,6 @@ def below(data: ResultData, *, all_of_them: bool = False) -> list[str]:
     return [*changes_in_words(data.changed, [v.text for v in data.verdicts]), *shown]
 
 
-_ARGUMENT = re.compile(
-    r"""\b(unit|fixed|about|also|control|violation|bounds|tested|distinct)=(\[.*?]|\(.*?\)|".*?"|\w+)"""
-)
-
-
-def with_flags(number: Any) -> Any:
-    """Write the arguments in a number's notes and advice as in a shell: --unit seed."""
-
-    def flags(match: re.Match[str]) -> str:
-        if match[2] == "True":
-            return f"--{match[1]}"
-        names = [shlex.quote(name) for name in re.findall('"(.*?)"', match[2])]
-        values = names or [match[2].strip("()").replace(",", "")]
-        return " ".join(f"--{match[1]} {value}" for value in values)
-
-    number = structs.replace(number, notes=tuple(_ARGUMENT.sub(flags, x) for x in number.notes))
-    if (price := getattr(number, "price", None)) is None:
-        return number
-    price = structs.replace(price, text=_ARGUMENT.sub(flags, price.text))
-    return structs.replace(number, price=price)
 
 
 def known(number: Judged | Estimated, *, all_of_it: bool = False) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,11 +26,11 @@ from assay.lab.store.atomic import unseal
 from assay.lab.store.journal import judgings
 from assay.lab.store.origin import in_file, owner
 from assay.lab.store.store import Store
-from assay.report import evaluations, pages
+from assay.report import evaluations, pages, result_file, result_page
 from assay.report.overview import CONTEST
 
-CHECKED = "-check.html"
-"""How the name of the page of a saved check ends."""
+SAVED = ".assay"
+"""How the name of a saved result ends."""
 SET = re.compile(r"-[0-9a-f]{8}$")
 """How the title of a result ends for which fields were set."""
 
@@ -55,15 +56,13 @@ def write(
     saved: Iterable[Path] = (),
     lost: Iterable[AssayError] = (),
 ) -> Pages:
-    """Write a page of each result and of each saved check into `out`, with an index over all pages
+    """Write a page of each result and of each saved result into `out`, with an index over all pages
     there, whichever command wrote them; `lost` are further results of which there is no page.
     Raises: AssayError where no page can be written, such as StoreError, as runs are missing."""
     written: list[Path] = []
     missing = [*lost]
     for file in saved:
-        from assay.report import checks
-
-        written += pages.write(out, {f"{file.stem}{CHECKED}": checks.page(file, checks.load(file))})
+        written += _saved(file, out)
     for experiment, preset in selection:
         try:
             page, _ = page_of(lab, experiment, preset)
@@ -74,11 +73,21 @@ def write(
     if missing and not written:
         raise missing[0]
     entries, left_out = _entries(out, written)
-    checked = {*out.glob(f"*{CHECKED}")} - {out / entry["href"] for entry in entries}
-    read = (pages.listed_check(p, _since(p, written)) for p in sorted(checked))
-    (index,) = pages.write(out, {"index.html": pages.index(entries, [*read], _elsewhere(out))})
+    files = sorted(out.glob(f"*{SAVED}"))
+    read = [pages.Saved(f"{file.name}.html", result_file.load(file)) for file in files]
+    (index,) = pages.write(out, {"index.html": pages.index(entries, read, _elsewhere(out))})
     evaluations.link_index(out)
     return Pages(tuple(written), index, tuple(left_out), tuple(map(str, missing)))
+
+
+def _saved(file: Path, out: Path) -> list[Path]:
+    """Write the page of a saved result, with a copy of its file next to it. Raises:
+    StoreError."""
+    page = result_page.page(result_file.load(file), file.name)
+    written = pages.write(out, {f"{file.name}.html": page})
+    if (copy := out / file.name).resolve() != file.resolve():
+        shutil.copyfile(file, copy)
+    return written
 
 
 def _elsewhere(out: Path) -> list[str]:
@@ -197,8 +206,8 @@ def _entries(out: Path, written: Sequence[Path]) -> tuple[list[Mapping[str, Any]
     left_out = []
     for path in sorted({*out.glob("*.html")} - {out / evaluations.PAGE}):
         page = path.read_text(encoding="utf-8", errors="replace")
-        has_result, title = pages.RESULT.search(page), pages.title_of(page)
-        if not title or (path.name.endswith(CHECKED) and not has_result):
+        title = pages.title_of(page)
+        if not title or path.name.endswith(f"{SAVED}.html"):
             continue
         try:
             data = pages.result_of(page)

@@ -22,12 +22,12 @@ def report(
     place: Place = HERE,
     door: Door,
 ) -> Answer[Pages]:
-    """Write stored results and saved checks as static pages, and print their paths.
+    """Write stored and saved results as static pages, and print their paths.
 
     Parameters
     ----------
     names
-        Experiments, studies, or files that `assay.check` or `assay judge --save` wrote; by default
+        Experiments, studies, or saved results (.assay files); by default
         every result in the store; with another --preset, or with --set, those results alone.
     out
         The folder of the pages.

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from assay.core.errors import AssayError
 from assay.core.experiment import ALL, Experiment
-from assay.core.results import Judged
 from assay.lab import verifying
 from assay.lab.plan.preset import Preset
 from assay.lab.verifying import MEASURES, Compared, Reproduction, Written
@@ -17,11 +16,12 @@ from assay.report import reproduced
 from assay.report.bundle.checking import CheckedBundle, is_bundle
 from assay.verbs.machine import CPU, Machine
 from assay.verbs.parts import Line, Table, written
+from assay.verbs.stated import Stated
 from assay.verbs.verb import DEFAULT, HERE, Answer, Choice, Door, Flag, Place, verb
 from assay.verbs.verify_file import CHECK, REGISTRATION, Frozen, of_file
 
 OF_ONE = "--rerun, --record, --preset and --set"
-One: TypeAlias = Compared | Written | Reproduction | CheckedBundle | Frozen | Judged
+One: TypeAlias = Compared | Written | Reproduction | CheckedBundle | Frozen | Stated
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def command(
     machine: Machine = CPU,
     door: Door,
 ) -> Answer[One | Several]:
-    """Compare a result with its committed record, judge a bundle or a saved check again, or check a
+    """Compare a result with its committed record, judge a bundle or saved result again, or check a
     frozen study. Exits with 1 if anything differs, and with 2 if a file cannot be read.
 
     Where nothing is stored, the record's own measures are judged by today's rule.
@@ -55,8 +55,8 @@ def command(
     ----------
     name
         The name of an experiment, or the path of its file; catalogue for every record; a bundle (a
-        zip or its folder); a frozen study (a .prereg.json file); or what `assay.check` or
-        `assay judge --save` wrote (an .assay file).
+        zip or its folder); a frozen study (a .prereg.json file); or a saved result
+        (an .assay file).
     more
         Further names or files, which are verified one after another.
     rerun
