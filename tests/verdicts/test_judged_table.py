@@ -100,6 +100,19 @@ def test_twelve_of_twelve_have_an_exact_limit():
     assert (v.outcome, v.low, v.high) == ("holds", pytest.approx(0.025 ** (1 / 12)), 1)
 
 
+def test_limits_lie_within_what_is_possible():
+    """Analytic: a difference of shares of crossed units lies in [-1, 1], and a share in [0, 1]."""
+    grid = pd.MultiIndex.from_product([["a", "b"], range(6), range(6)], names=["arm", "s", "p"])
+    rows = grid.to_frame(index=False)
+    rows["x"] = ((rows["arm"] == "a") | (rows["s"] == 0)).astype(float)
+    found = estimate(rows, "a.x - b.x", ("s", "p"))
+    free = estimate(rows.assign(x=2 * rows["x"]), "a.x - b.x", ("s", "p"))
+    assert free.high > 2 and found.high == 1 and 2 * found.low == pytest.approx(free.low)
+    assert estimate(rows, "b.x", ("s", "p")).low == 0
+    declared = estimate(rows.assign(x=2 * rows["x"]), "b.x", ("s", "p"), bounds=(0, 2))
+    assert declared.low == 0
+
+
 def test_bounds_make_limits_exact():
     x = np.random.default_rng(1).beta(5, 1, 9) * 4 + 1
     v = judge_table(of(a=x), "a.x > 2", "seed", bounds=(1, 5)).verdict

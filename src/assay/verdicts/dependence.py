@@ -38,7 +38,8 @@ def open_by(case: Case, code: str, by: Interval | Limits | None, **data: object)
     """A note with an interval, if there is one and the claim does not hold by that."""
     if by is None:
         return None
-    low, high = by.limits(case.h.level) if isinstance(by, Interval) else by
+    limits = by.limits(case.h.level) if isinstance(by, Interval) else by
+    low, high = np.clip(limits, *interval(case.whole).span)
     if case.h.outcome(low, high) == "holds":
         return None
     return Note(code, {**data, "low": float(low), "high": float(high)})

@@ -134,6 +134,7 @@ class Interval:
         parts: the variance that each kind of unit causes by itself.
         points: what each unit of a single kind adds; their mean is the estimate.
         bounds: of units whose limits are exact.
+        span: between which numbers the estimate lies, whatever the units.
         ties: half of the units or more have one number, and nothing bounds the others.
         defined: the number exists whichever unit is left out, and no divisor may be 0.
     """
@@ -147,6 +148,7 @@ class Interval:
     points: np.ndarray = field(default_factory=lambda: np.empty(0))
     bounds: tuple[float, float] | None = None
     ends: tuple[float, float] | None = None
+    span: tuple[float, float] = (-math.inf, math.inf)
     ties: bool = False
     defined: bool = True
 
@@ -159,10 +161,10 @@ class Interval:
         t, error = float(special.stdtrit(self.df, (1 + level) / 2)), math.sqrt(self.variance)
         if self.ends:
             return _between(self.estimate, t * error, self.ends)
-        if min(self.n.values()) < FEWEST:
-            return self.estimate - t * error, self.estimate + t * error
-        up, down = (bent(q, self.third, self.variance) for q in (t, -t))
-        return self.estimate - error * max(t, up), self.estimate - error * min(-t, down)
+        third, x = self.third if min(self.n.values()) >= FEWEST else 0.0, self.estimate
+        up, down = (bent(q, third, self.variance) for q in (t, -t))
+        low, high = max(x - error * max(t, up), self.span[0]), x - error * min(-t, down)
+        return min(low, x), max(min(high, self.span[1]), x)
 
 
 def interval(sample: Sample, folds: str = "") -> Interval:
@@ -200,8 +202,10 @@ def interval(sample: Sample, folds: str = "") -> Interval:
     points = first.points
     if bounds and not single:  # as many cells of one number as share no unit
         points = np.full(min(n.values()), estimate)
+    of_number = sample.bounds if sample.cells.shape[1] == 1 or not sample.exact else None
     return Interval(
         *(estimate, n, variance, third, df, tuple(parts), points, bounds, sample.ends),
+        span=of_number or (-math.inf, math.inf),
         ties=tied and not bounds,
         defined=all(way.defined for way in ways) and _divides(sample),
     )
