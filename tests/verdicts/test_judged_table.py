@@ -153,6 +153,21 @@ def test_a_missing_level_leaves_its_unit_out():
         assert estimate(rows.dropna(), claim, "seed").estimate == result.estimate
 
 
+def test_levels_of_one_unit_each_are_missing_at_no_other():
+    """pandas: the mean of each topic's own prompts. Contract: a prompt that one arm lacks leaves
+    its topic out; one that no arm has is none."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"arm": np.repeat(["a", "b"], 45), "prompt": [*range(45)] * 2})
+    rows = rows.assign(topic=rows["prompt"] ** 2 % 23 % 8, x=rng.normal(size=90))
+    claim = "mean(a.x, over=prompt) - max(b.x, over=prompt)"
+    by = rows.groupby(["arm", "topic"])["x"].agg(["mean", "max"])
+    want = (by["mean"]["a"] - by["max"]["b"]).drop(index=rows["topic"][7])
+    for gone in (rows.drop(index=7), rows.assign(x=rows["x"].where(rows.index != 7))):
+        found = estimate(gone, claim, "topic")
+        assert found.estimate == pytest.approx(want.mean()) and found.n == {"topic": len(want)}
+    assert estimate(rows[rows["prompt"] != 7], claim, "topic").n == {"topic": len(want) + 1}
+
+
 def test_no_mean_drops_a_missing_row():
     rows = pd.concat([sweep(), sweep()])
     rows.iloc[0, 3] = np.nan

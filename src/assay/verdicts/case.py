@@ -18,6 +18,9 @@ from assay.verdicts.conditions import Condition
 from assay.verdicts.rows import LARGEST
 from assay.verdicts.rule import Hypothesis, Interval, Sample, interval
 
+Measures = tuple[dict[str, xr.Dataset], xr.DataArray]
+"""The numbers of each arm, and which levels some arm has at which units."""
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -69,10 +72,17 @@ class Case:
         every = dict.fromkeys((*self.condition.over, *levels, *varied))
         return tuple(d for d in every if d not in self.units)
 
-    def measures(self, rows: pd.DataFrame) -> dict[str, xr.Dataset]:
+    def measures(self, rows: pd.DataFrame) -> Measures:
         """The numbers of each arm over units and levels; rows of one cell are averaged, and a cell
-        of which a number is missing has none."""
-        arms = {}
+        of which a number is missing has none. A level that less than half of the units have, such
+        as an item of a template, is one of every arm."""
+        cells = rows[[*self.units, *self.dims]].dropna().drop_duplicates()
+        there = xr.DataArray(cells.assign(there=True).set_index([*cells])["there"].to_xarray() == 1)
+        few, named = dict[str, np.ndarray](), rows[rows["arm"].isin(self.named)]
+        for dim in self.condition.over:
+            share = there.any([*{*self.dims} - {dim}]).mean([*self.units]).to_numpy()
+            few[dim] = (share < 0.5) & there.get_index(dim).isin(named[dim])
+        arms = dict[str, xr.Dataset]()
         for arm, of in rows.groupby("arm", sort=False):
             keys = [*self.units, *(d for d in self.dims if of[d].notna().any())]
             if math.prod(of[key].nunique() for key in keys) > LARGEST:
@@ -81,20 +91,22 @@ class Case:
             if not cells.index.is_unique:
                 same = cells.groupby(keys, sort=False)
                 cells = same.mean().where(same.count().eq(same.size(), axis=0))
-            arms[str(arm)] = cells.to_xarray()
-        return arms
+            x = cells.to_xarray()
+            every = {dim: there.get_index(dim) for dim in few if dim in x.dims}
+            levels = {d: of[of.isin(x.get_index(d)) | few[d]] for d, of in every.items()}
+            arms[str(arm)] = x.reindex(levels)
+        return arms, there
 
     @cached_property
-    def measured(self) -> dict[str, xr.Dataset]:
+    def measured(self) -> Measures:
         """The numbers of each arm by all rows."""
         return self.measures(self.rows)
 
     def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
         """What decides the claim, by these rows, with an arm in the method's place."""
-        arms = self.measured if rows is self.rows else self.measures(rows)
-        sample = reading.sample(
-            self.condition, arms, self.units, self.h.of, {self.h.of: arm or self.h.of}
-        )
+        arms, there = self.measured if rows is self.rows else self.measures(rows)
+        swap = {self.h.of: arm or self.h.of}
+        sample = reading.sample(self.condition, arms, self.units, self.h.of, swap, there)
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 
     @cached_property

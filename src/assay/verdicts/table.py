@@ -79,7 +79,8 @@ def judge_table(
     measured = {of: replace(case, condition=of).measured for of in conditions}
 
     def sample(of: Condition, main: str, arm: str) -> Sample:
-        found = reading.sample(of, measured[of], case.units, main, {main: arm})
+        arms, there = measured[of]
+        found = reading.sample(of, arms, case.units, main, {main: arm}, there)
         declared = bounds if of is conditions[0] else None
         return replace(found, bounds=declared, exact=True) if declared else found
 
