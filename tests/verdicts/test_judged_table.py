@@ -153,6 +153,36 @@ def test_a_missing_level_leaves_its_unit_out():
         assert estimate(rows.dropna(), claim, "seed").estimate == result.estimate
 
 
+def kinds(seed, shared, effect=0.0):
+    """Rows of which the easy ones are 1.5 higher, and more in arm a than in b."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"arm": np.repeat(["a", "b"], 80), "item": [*range(80)] * 2})
+    easy = rng.random(160) < np.where(rows["arm"] == "a", 0.75, 0.35)
+    lead = 1.5 * easy + effect * (rows["arm"] == "a") + rng.normal(0, 0.5, 160)
+    own = rows["arm"] + rows["item"].astype(str)
+    item = rows["item"] if shared else own
+    return rows.assign(item=item, kind=np.where(easy, "easy", "hard"), lead=lead)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_value_of_a_fixed_column_counts_equally(shared):
+    """pandas: the mean over kinds of the difference at each, of pairs where units are shared.
+    Planted: without an effect one in forty holds, and an effect is found."""
+    rows, claim = kinds(0, shared), "a.lead - b.lead > 0"
+    means = rows.groupby(["kind", "arm"])["lead"].mean().unstack()
+    if shared:
+        means = rows.pivot(index=["kind", "item"], columns="arm", values="lead").dropna()
+        means = means.groupby("kind").mean()
+    found = judge_table(rows, claim, "item", fixed="kind")
+    assert found.estimate == pytest.approx((means["a"] - means["b"]).mean())
+    none = [judge_table(kinds(k, shared), claim, "item", fixed="kind") for k in range(20)]
+    assert sum(x.verdict.outcome == "holds" for x in none) <= 2
+    assert judge_table(kinds(0, shared, 1.0), claim, "item", fixed="kind").verdict.low > 0
+    with pytest.raises(ClaimError) as e:
+        judge_table(rows.assign(kind=rows["arm"]), claim, "item", fixed="kind")
+    assert e.value.code == "no-overlap"
+
+
 def test_levels_of_one_unit_each_are_missing_at_no_other():
     """pandas: the mean of each topic's own prompts. Contract: a prompt that one arm lacks leaves
     its topic out; one that no arm has is none."""

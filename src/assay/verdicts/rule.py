@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special
+from scipy import linalg, optimize, special
 
 FEWEST = 6
 """Units of each kind that a verdict needs: five of five alike still has p = 1/32."""
@@ -111,17 +111,42 @@ class Sample:
 
 def less(method: Sample, control: Sample) -> Sample:
     """The method less the control: paired on the units of both, independent on others."""
-    (a, k), (b, more) = method.cells.shape, control.cells.shape
-    cells = np.full((a + b, k + more), np.nan)
-    cells[:a, :k], cells[a:, k:] = method.cells, control.cells
-    units = {name: np.concatenate([x, control.units[name]]) for name, x in method.units.items()}
-    other = re.sub(r"\bx(\d+)\b", lambda term: f"x{int(term[1]) + k}", control.formula)
+    both = joined((method, control), " - ")
     bounds = None
     if method.bounds and control.bounds:
         (low, high), (least, most) = method.bounds, control.bounds
         bounds = (low - most, high - least)
-    exact = method.exact and control.exact
-    return Sample(cells, units, f"({method.formula}) - ({other})", bounds, exact)
+    return replace(both, bounds=bounds, exact=method.exact and control.exact)
+
+
+def joined(samples: Sequence[Sample], sign: str) -> Sample:
+    """A formula of several samples' numbers, with a sign between them: paired on the units that
+    they share, independent on others."""
+    there = linalg.block_diag(*(np.ones(x.cells.shape) for x in samples))
+    cells = np.where(there, linalg.block_diag(*(x.cells for x in samples)), np.nan)
+    units = {u: np.concatenate([x.units[u] for x in samples]) for u in samples[0].units}
+    at = np.cumsum([0, *(x.cells.shape[1] for x in samples)]).tolist()
+    moved = [_moved(x.formula, k) for x, k in zip(samples, at, strict=False)]
+    return Sample(cells, units, sign.join(f"({formula})" for formula in moved))
+
+
+def _moved(formula: str, k: int) -> str:
+    """A formula of the terms that stand k places on."""
+    return re.sub(r"\bx(\d+)\b", lambda term: f"x{int(term[1]) + k}", formula)
+
+
+def mean_of(samples: Sequence[Sample]) -> Sample:
+    """The mean of several samples' numbers, of which each counts equally.
+
+    Source: Cochran 1968 (strata of a covariate).
+    """
+    first, every = samples[0], [x.bounds for x in samples if x.bounds]
+    if len(samples) == 1:
+        return first
+    bounds = np.mean(every, axis=0).tolist() if len(every) == len(samples) else None
+    all_of = joined(samples, " + ")
+    formula = f"({all_of.formula}) / {len(samples)}"
+    return replace(all_of, formula=formula, bounds=bounds and tuple(bounds), ends=first.ends)
 
 
 @dataclass(frozen=True)

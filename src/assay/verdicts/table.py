@@ -11,7 +11,6 @@ import pandas as pd
 
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
-from assay.verdicts import reading
 from assay.verdicts.case import Case
 from assay.verdicts.claims import Claim, Names, decide, hypothesis, mains, names
 from assay.verdicts.conditions import Condition, parse
@@ -76,13 +75,11 @@ def judge_table(
     case = _case(rows, asked, conditions, unpaired)
     arms = mains(asked, case.condition, case.arms)
     case = replace(_drawn(case, arms, asked), results=names(result))
-    measured = {of: replace(case, condition=of).measured for of in conditions}
+    cases = {of: replace(case, condition=of, bounds=None) for of in conditions[1:]}
+    cases[conditions[0]] = case
 
     def sample(of: Condition, main: str, arm: str) -> Sample:
-        arms, there = measured[of]
-        found = reading.sample(of, arms, case.units, main, {main: arm}, there)
-        declared = bounds if of is conditions[0] else None
-        return replace(found, bounds=declared, exact=True) if declared else found
+        return cases[of].sample(case.rows, arm, main)
 
     h, samples, verdict = decide(asked, case.h.controls, arms, conditions, sample)
     case = replace(case, h=h)
