@@ -150,7 +150,8 @@ def test_a_missing_level_leaves_its_unit_out():
         result = judge_table(rows, claim, "seed")
         assert result.verdict.n == {"seed": n}
         assert ("left-out" in codes(result)) == (n == 7)
-        assert estimate(rows.dropna(), claim, "seed").estimate == result.estimate
+        number = claim.split(" > ")[0]
+        assert estimate(rows.dropna(), number, "seed").estimate == result.estimate
 
 
 def kinds(seed, shared, effect=0.0):
@@ -465,6 +466,13 @@ def test_an_estimate_has_students_interval():
         found = estimate(rows, "a.x[layer=4] - b.x[layer=4]", "seed", level=level)
         assert found.estimate == pytest.approx(at.mean()) and found.n == {"seed": 8}
         assert found.low <= low + 1e-12 and found.high >= high - 1e-12  # or bent for skew
+
+
+def test_an_estimate_of_a_claim_is_refused():
+    for text in ("a.x > 1", "0 < a.x < 9"):
+        with pytest.raises(ClaimError) as e:
+            estimate(of(a=EVEN), text, "seed")
+        assert e.value.code == "has-range"
 
 
 def test_an_estimate_needs_no_arms():
