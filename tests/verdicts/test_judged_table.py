@@ -100,6 +100,19 @@ def test_twelve_of_twelve_have_an_exact_limit():
     assert (v.outcome, v.low, v.high) == ("holds", pytest.approx(0.025 ** (1 / 12)), 1)
 
 
+def test_limits_lie_within_what_is_possible():
+    """Analytic: a difference of shares of crossed units lies in [-1, 1], and a share in [0, 1]."""
+    grid = pd.MultiIndex.from_product([["a", "b"], range(6), range(6)], names=["arm", "s", "p"])
+    rows = grid.to_frame(index=False)
+    rows["x"] = ((rows["arm"] == "a") | (rows["s"] == 0)).astype(float)
+    found = estimate(rows, "a.x - b.x", ("s", "p"))
+    free = estimate(rows.assign(x=2 * rows["x"]), "a.x - b.x", ("s", "p"))
+    assert free.high > 2 and found.high == 1 and 2 * found.low == pytest.approx(free.low)
+    assert estimate(rows, "b.x", ("s", "p")).low == 0
+    declared = estimate(rows.assign(x=2 * rows["x"]), "b.x", ("s", "p"), bounds=(0, 2))
+    assert declared.low == 0
+
+
 def test_bounds_make_limits_exact():
     x = np.random.default_rng(1).beta(5, 1, 9) * 4 + 1
     v = judge_table(of(a=x), "a.x > 2", "seed", bounds=(1, 5)).verdict
@@ -137,7 +150,53 @@ def test_a_missing_level_leaves_its_unit_out():
         result = judge_table(rows, claim, "seed")
         assert result.verdict.n == {"seed": n}
         assert ("left-out" in codes(result)) == (n == 7)
-        assert estimate(rows.dropna(), claim, "seed").estimate == result.estimate
+        number = claim.split(" > ")[0]
+        assert estimate(rows.dropna(), number, "seed").estimate == result.estimate
+
+
+def kinds(seed, shared, effect=0.0):
+    """Rows of which the easy ones are 1.5 higher, and more in arm a than in b."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"arm": np.repeat(["a", "b"], 80), "item": [*range(80)] * 2})
+    easy = rng.random(160) < np.where(rows["arm"] == "a", 0.75, 0.35)
+    lead = 1.5 * easy + effect * (rows["arm"] == "a") + rng.normal(0, 0.5, 160)
+    own = rows["arm"] + rows["item"].astype(str)
+    item = rows["item"] if shared else own
+    return rows.assign(item=item, kind=np.where(easy, "easy", "hard"), lead=lead)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_value_of_a_fixed_column_counts_equally(shared):
+    """pandas: the mean over kinds of the difference at each, of pairs where units are shared.
+    Planted: without an effect one in forty holds, and an effect is found."""
+    rows, claim = kinds(0, shared), "a.lead - b.lead > 0"
+    means = rows.groupby(["kind", "arm"])["lead"].mean().unstack()
+    if shared:
+        means = rows.pivot(index=["kind", "item"], columns="arm", values="lead").dropna()
+        means = means.groupby("kind").mean()
+    found = judge_table(rows, claim, "item", fixed="kind")
+    assert found.estimate == pytest.approx((means["a"] - means["b"]).mean())
+    none = [judge_table(kinds(k, shared), claim, "item", fixed="kind") for k in range(20)]
+    assert sum(x.verdict.outcome == "holds" for x in none) <= 2
+    assert judge_table(kinds(0, shared, 1.0), claim, "item", fixed="kind").verdict.low > 0
+    with pytest.raises(ClaimError) as e:
+        judge_table(rows.assign(kind=rows["arm"]), claim, "item", fixed="kind")
+    assert e.value.code == "no-overlap"
+
+
+def test_levels_of_one_unit_each_are_missing_at_no_other():
+    """pandas: the mean of each topic's own prompts. Contract: a prompt that one arm lacks leaves
+    its topic out; one that no arm has is none."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"arm": np.repeat(["a", "b"], 45), "prompt": [*range(45)] * 2})
+    rows = rows.assign(topic=rows["prompt"] ** 2 % 23 % 8, x=rng.normal(size=90))
+    claim = "mean(a.x, over=prompt) - max(b.x, over=prompt)"
+    by = rows.groupby(["arm", "topic"])["x"].agg(["mean", "max"])
+    want = (by["mean"]["a"] - by["max"]["b"]).drop(index=rows["topic"][7])
+    for gone in (rows.drop(index=7), rows.assign(x=rows["x"].where(rows.index != 7))):
+        found = estimate(gone, claim, "topic")
+        assert found.estimate == pytest.approx(want.mean()) and found.n == {"topic": len(want)}
+    assert estimate(rows[rows["prompt"] != 7], claim, "topic").n == {"topic": len(want) + 1}
 
 
 def test_no_mean_drops_a_missing_row():
@@ -407,6 +466,13 @@ def test_an_estimate_has_students_interval():
         found = estimate(rows, "a.x[layer=4] - b.x[layer=4]", "seed", level=level)
         assert found.estimate == pytest.approx(at.mean()) and found.n == {"seed": 8}
         assert found.low <= low + 1e-12 and found.high >= high - 1e-12  # or bent for skew
+
+
+def test_an_estimate_of_a_claim_is_refused():
+    for text in ("a.x > 1", "0 < a.x < 9"):
+        with pytest.raises(ClaimError) as e:
+            estimate(of(a=EVEN), text, "seed")
+        assert e.value.code == "has-range"
 
 
 def test_an_estimate_needs_no_arms():

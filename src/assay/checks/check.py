@@ -54,6 +54,7 @@ def check(
 
     Args:
         claim: what is claimed, in words.
+        function: what measures, called with the thing and prompts.
         prompts: texts, rows, a DataFrame, or the path of a table or of a text file.
         holds: the condition, such as "effect < -1".
         thing: what the claim credits.

@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from assay.errors import AssayError, DataError
+from assay.errors import AssayError, ClaimError, DataError
 from assay.verdicts import reading
-from assay.verdicts.columns import restates
+from assay.verdicts.columns import restates, steps
 from assay.verdicts.conditions import Condition
 from assay.verdicts.rows import LARGEST
-from assay.verdicts.rule import Hypothesis, Interval, Sample, interval
+from assay.verdicts.rule import Hypothesis, Interval, Sample, interval, mean_of
+
+Measures = tuple[dict[str, xr.Dataset], xr.DataArray]
+"""The numbers of each arm, and which levels some arm has at which units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +72,27 @@ class Case:
         every = dict.fromkeys((*self.condition.over, *levels, *varied))
         return tuple(d for d in every if d not in self.units)
 
-    def measures(self, rows: pd.DataFrame) -> dict[str, xr.Dataset]:
+    @cached_property
+    def held(self) -> tuple[str, ...]:
+        """The fixed columns that arms may have other shares of: pairs of units do not hold them
+        fixed. Each of their values, or of five steps of a number, counts equally in all arms."""
+        rows = self.rows[self.rows["arm"].isin(self.named)]
+        cells = rows.groupby([*self.units, *self.dims], dropna=False)
+        own = len(self.named) > 1 and self.has_own_units(rows)
+        fixed = [c for c in self.fixed if c in rows and c not in {*self.units, *self.dims}]
+        return tuple(c for c in fixed if own or cells[c].nunique(dropna=False).max() > 1)
+
+    def measures(self, rows: pd.DataFrame) -> Measures:
         """The numbers of each arm over units and levels; rows of one cell are averaged, and a cell
-        of which a number is missing has none."""
-        arms = {}
+        of which a number is missing has none. A level that less than half of the units have, such
+        as an item of a template, is one of every arm."""
+        cells = rows[[*self.units, *self.dims]].dropna().drop_duplicates()
+        there = xr.DataArray(cells.assign(there=True).set_index([*cells])["there"].to_xarray() == 1)
+        few, named = dict[str, np.ndarray](), rows[rows["arm"].isin(self.named)]
+        for dim in self.condition.over:
+            share = there.any([*{*self.dims} - {dim}]).mean([*self.units]).to_numpy()
+            few[dim] = (share < 0.5) & there.get_index(dim).isin(named[dim])
+        arms = dict[str, xr.Dataset]()
         for arm, of in rows.groupby("arm", sort=False):
             keys = [*self.units, *(d for d in self.dims if of[d].notna().any())]
             if math.prod(of[key].nunique() for key in keys) > LARGEST:
@@ -81,20 +101,37 @@ class Case:
             if not cells.index.is_unique:
                 same = cells.groupby(keys, sort=False)
                 cells = same.mean().where(same.count().eq(same.size(), axis=0))
-            arms[str(arm)] = cells.to_xarray()
-        return arms
+            x = cells.to_xarray()
+            every = {dim: there.get_index(dim) for dim in few if dim in x.dims}
+            levels = {d: of[of.isin(x.get_index(d)) | few[d]] for d, of in every.items()}
+            arms[str(arm)] = x.reindex(levels)
+        return arms, there
+
+    def strata(self, rows: pd.DataFrame) -> list[Measures]:
+        """The measures at each value of what is held fixed."""
+        held = [steps(rows[c]) for c in self.held if c in rows]
+        return (
+            [self.measures(of) for _, of in rows.groupby(held)] if held else [self.measures(rows)]
+        )
 
     @cached_property
-    def measured(self) -> dict[str, xr.Dataset]:
-        """The numbers of each arm by all rows."""
-        return self.measures(self.rows)
+    def measured(self) -> list[Measures]:
+        """The measures by all rows."""
+        return self.strata(self.rows)
 
-    def sample(self, rows: pd.DataFrame, arm: str = "") -> Sample:
-        """What decides the claim, by these rows, with an arm in the method's place."""
-        arms = self.measured if rows is self.rows else self.measures(rows)
-        sample = reading.sample(
-            self.condition, arms, self.units, self.h.of, {self.h.of: arm or self.h.of}
-        )
+    def sample(self, rows: pd.DataFrame, arm: str = "", main: str = "") -> Sample:
+        """What decides the claim, by these rows, with an arm in the method's place. Raises:
+        ClaimError: they lack what it names, or no value that is held fixed is in all arms."""
+        main, found = main or self.h.of, list[Sample]()
+        strata = self.measured if rows is self.rows else self.strata(rows)
+        for arms, there in strata:
+            with suppress(*[ClaimError] * (len(strata) > 1)):
+                swap = {main: arm or main}
+                found += [reading.sample(self.condition, arms, self.units, main, swap, there)]
+        if not found:
+            named = " and ".join(self.held)
+            raise ClaimError("no-overlap", f"the arms share no {named}, which cannot be held fixed")
+        sample = mean_of(found)
         return replace(sample, bounds=self.bounds, exact=True) if self.bounds else sample
 
     @cached_property

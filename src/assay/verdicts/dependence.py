@@ -38,7 +38,8 @@ def open_by(case: Case, code: str, by: Interval | Limits | None, **data: object)
     """A note with an interval, if there is one and the claim does not hold by that."""
     if by is None:
         return None
-    low, high = by.limits(case.h.level) if isinstance(by, Interval) else by
+    limits = by.limits(case.h.level) if isinstance(by, Interval) else by
+    low, high = np.clip(limits, *interval(case.whole).span)
     if case.h.outcome(low, high) == "holds":
         return None
     return Note(code, {**data, "low": float(low), "high": float(high)})
@@ -206,10 +207,10 @@ def missing(case: Case) -> Note | None:
     Formula: the widest interval with each arm's missing numbers at its 5th or 95th percentile.
     Source: Manski 1990; Horowitz and Manski 2000 (worst-case bounds).
     """
-    cell = [*case.units, *case.dims, "arm"]
+    cell = [*case.units, *case.dims, *case.held, "arm"]
     rows: Any = case.levels.drop_duplicates(cell).set_index(cell)[[*case.numbers]]
     levelled = case.levels[[*case.dims]].notna().all(axis=None)  # an arm may have none
-    if levelled and not case.has_own_units(case.levels):  # what is not there is missing
+    if levelled and not (case.held or case.has_own_units(case.levels)):  # then none may be absent
         rows = rows.unstack("arm").stack("arm", future_stack=True)
     gone = int(rows.isna().any(axis=1).sum())
     if not gone:

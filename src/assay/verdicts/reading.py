@@ -35,6 +35,7 @@ class Reading:
     Attributes:
         main: the arm of columns that name none.
         swap: the arms that take the place of others.
+        there: which levels some arm has at which units; without it, all.
         labels: the texts of all units in order.
         terms: what the formula is of, for each unit, and between which numbers it lies.
         undefined: something has no number, although all that it is computed from has one.
@@ -45,6 +46,7 @@ class Reading:
     units: tuple[str, ...]
     main: str
     swap: Mapping[str, str]
+    there: xr.DataArray | None = None
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     terms: list[tuple[np.ndarray, Ends]] = field(default_factory=list)
     undefined: bool = False
@@ -205,10 +207,20 @@ class Reading:
         x = xr.DataArray(self.values(node))
         if not {*dims} <= {*x.dims}:
             raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` lacks one of {dims}")
+        there = self._there(x)
+        whole = there.any(dims) & ~(there & x.isnull()).any(dims)
         if name in ("first", "argmax"):
-            return _first(name, x, dims[0])
+            return _first(name, x, dims[0]).where(whole)
         method = {"share": "mean", "count": "sum"}.get(name, name)
-        return getattr(x, method)(dims, skipna=False)
+        return getattr(x, method)(dims).where(whole)
+
+    def _there(self, x: xr.DataArray) -> xr.DataArray:
+        """Which of these levels some arm has at each unit."""
+        if self.there is None or not self.there.size:
+            return xr.ones_like(x, bool)
+        known = self.there.any([d for d in self.there.dims if d not in x.dims])
+        known = known.assign_coords({u: _labels(known, u) for u in self.units if u in known.dims})
+        return x.notnull() | known.reindex({d: x[d] for d in known.dims}, fill_value=False)
 
     def _by_unit(self, node: ast.expr) -> np.ndarray:
         """A number of each unit, with an axis of length 1 where it is the same for all."""
@@ -309,7 +321,7 @@ def _first(name: str, x: xr.DataArray, dim: str) -> xr.DataArray:
     levels = x[dim]
     if levels.dtype.kind not in "iuf":
         raise ClaimError("no-order", f"{name} is a level, and these levels are names")
-    most = x.max(dim, skipna=False)
+    most = x.max(dim)
     there = x > 0 if name == "first" else x >= most - SAME * abs(most)
     step = np.diff(np.sort(levels)).min() if len(levels) > 1 else 1.0
     return xr.where(there, levels, levels.max() + step).min(dim).where(np.isfinite(most))
@@ -343,6 +355,7 @@ def sample(
     units: Sequence[str],
     main: str,
     swap: Mapping[str, str] | None = None,
+    there: xr.DataArray | None = None,
 ) -> Sample:
     """The numbers that decide a condition, with other arms in the places that `swap` names."""
-    return Reading(condition, arms, tuple(units), main, swap or {}).sample()
+    return Reading(condition, arms, tuple(units), main, swap or {}, there).sample()

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special
+from scipy import linalg, optimize, special
 
 FEWEST = 6
 """Units of each kind that a verdict needs: five of five alike still has p = 1/32."""
@@ -111,17 +111,42 @@ class Sample:
 
 def less(method: Sample, control: Sample) -> Sample:
     """The method less the control: paired on the units of both, independent on others."""
-    (a, k), (b, more) = method.cells.shape, control.cells.shape
-    cells = np.full((a + b, k + more), np.nan)
-    cells[:a, :k], cells[a:, k:] = method.cells, control.cells
-    units = {name: np.concatenate([x, control.units[name]]) for name, x in method.units.items()}
-    other = re.sub(r"\bx(\d+)\b", lambda term: f"x{int(term[1]) + k}", control.formula)
+    both = joined((method, control), " - ")
     bounds = None
     if method.bounds and control.bounds:
         (low, high), (least, most) = method.bounds, control.bounds
         bounds = (low - most, high - least)
-    exact = method.exact and control.exact
-    return Sample(cells, units, f"({method.formula}) - ({other})", bounds, exact)
+    return replace(both, bounds=bounds, exact=method.exact and control.exact)
+
+
+def joined(samples: Sequence[Sample], sign: str) -> Sample:
+    """A formula of several samples' numbers, with a sign between them: paired on the units that
+    they share, independent on others."""
+    there = linalg.block_diag(*(np.ones(x.cells.shape) for x in samples))
+    cells = np.where(there, linalg.block_diag(*(x.cells for x in samples)), np.nan)
+    units = {u: np.concatenate([x.units[u] for x in samples]) for u in samples[0].units}
+    at = np.cumsum([0, *(x.cells.shape[1] for x in samples)]).tolist()
+    moved = [_moved(x.formula, k) for x, k in zip(samples, at, strict=False)]
+    return Sample(cells, units, sign.join(f"({formula})" for formula in moved))
+
+
+def _moved(formula: str, k: int) -> str:
+    """A formula of the terms that stand k places on."""
+    return re.sub(r"\bx(\d+)\b", lambda term: f"x{int(term[1]) + k}", formula)
+
+
+def mean_of(samples: Sequence[Sample]) -> Sample:
+    """The mean of several samples' numbers, of which each counts equally.
+
+    Source: Cochran 1968 (strata of a covariate).
+    """
+    first, every = samples[0], [x.bounds for x in samples if x.bounds]
+    if len(samples) == 1:
+        return first
+    bounds = np.mean(every, axis=0).tolist() if len(every) == len(samples) else None
+    all_of = joined(samples, " + ")
+    formula = f"({all_of.formula}) / {len(samples)}"
+    return replace(all_of, formula=formula, bounds=bounds and tuple(bounds), ends=first.ends)
 
 
 @dataclass(frozen=True)
@@ -134,6 +159,7 @@ class Interval:
         parts: the variance that each kind of unit causes by itself.
         points: what each unit of a single kind adds; their mean is the estimate.
         bounds: of units whose limits are exact.
+        span: between which numbers the estimate lies, whatever the units.
         ties: half of the units or more have one number, and nothing bounds the others.
         defined: the number exists whichever unit is left out, and no divisor may be 0.
     """
@@ -147,6 +173,7 @@ class Interval:
     points: np.ndarray = field(default_factory=lambda: np.empty(0))
     bounds: tuple[float, float] | None = None
     ends: tuple[float, float] | None = None
+    span: tuple[float, float] = (-math.inf, math.inf)
     ties: bool = False
     defined: bool = True
 
@@ -159,10 +186,10 @@ class Interval:
         t, error = float(special.stdtrit(self.df, (1 + level) / 2)), math.sqrt(self.variance)
         if self.ends:
             return _between(self.estimate, t * error, self.ends)
-        if min(self.n.values()) < FEWEST:
-            return self.estimate - t * error, self.estimate + t * error
-        up, down = (bent(q, self.third, self.variance) for q in (t, -t))
-        return self.estimate - error * max(t, up), self.estimate - error * min(-t, down)
+        third, x = self.third if min(self.n.values()) >= FEWEST else 0.0, self.estimate
+        up, down = (bent(q, third, self.variance) for q in (t, -t))
+        low, high = max(x - error * max(t, up), self.span[0]), x - error * min(-t, down)
+        return min(low, x), max(min(high, self.span[1]), x)
 
 
 def interval(sample: Sample, folds: str = "") -> Interval:
@@ -200,8 +227,10 @@ def interval(sample: Sample, folds: str = "") -> Interval:
     points = first.points
     if bounds and not single:  # as many cells of one number as share no unit
         points = np.full(min(n.values()), estimate)
+    of_number = sample.bounds if sample.cells.shape[1] == 1 or not sample.exact else None
     return Interval(
         *(estimate, n, variance, third, df, tuple(parts), points, bounds, sample.ends),
+        span=of_number or (-math.inf, math.inf),
         ties=tied and not bounds,
         defined=all(way.defined for way in ways) and _divides(sample),
     )

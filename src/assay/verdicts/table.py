@@ -11,7 +11,6 @@ import pandas as pd
 
 from assay.errors import ClaimError, DataError, nearest
 from assay.notes import Note
-from assay.verdicts import reading
 from assay.verdicts.case import Case
 from assay.verdicts.claims import Claim, Names, decide, hypothesis, mains, names
 from assay.verdicts.conditions import Condition, parse
@@ -54,12 +53,13 @@ def judge_table(
         found: arms with a planted effect, of which the claim should be true.
         noise: the controls whose draws are independent draws of one distribution.
         given: conditions without which the claim is not decided.
-        fixed: columns about whose values alone the claim is.
+        fixed: columns about whose values alone the claim is; each counts equally in all arms.
         result: columns that the arm causes, as it causes the number that is judged.
         bounds: the least and the greatest number that a unit can have.
         folds: the unit that is a fold of a cross-validation.
         unpaired: whether each arm has units of its own, though they are named alike.
         tries: how many claims were tried, of which this is one.
+        level: how often such an interval contains the true number.
         scope: what the verdict is about, in words.
         arm: the column of arms; `arm`, or the `model` of a log.
 
@@ -76,12 +76,11 @@ def judge_table(
     case = _case(rows, asked, conditions, unpaired)
     arms = mains(asked, case.condition, case.arms)
     case = replace(_drawn(case, arms, asked), results=names(result))
-    measured = {of: replace(case, condition=of).measured for of in conditions}
+    cases = {of: replace(case, condition=of, bounds=None) for of in conditions[1:]}
+    cases[conditions[0]] = case
 
     def sample(of: Condition, main: str, arm: str) -> Sample:
-        found = reading.sample(of, measured[of], case.units, main, {main: arm})
-        declared = bounds if of is conditions[0] else None
-        return replace(found, bounds=declared, exact=True) if declared else found
+        return cases[of].sample(case.rows, arm, main)
 
     h, samples, verdict = decide(asked, case.h.controls, arms, conditions, sample)
     case = replace(case, h=h)
@@ -106,14 +105,24 @@ def estimate(
 ) -> Estimate:
     """Estimate a number of a table, such as "mean(new.error) / mean(old.error)", with its interval.
 
-    Args: as those of `judge_table`.
+    Args:
+        table: as of `judge_table`.
+        value: what is estimated, a condition without a threshold.
+        unit: one or two columns of independent units.
+        bounds: the least and the greatest number that a unit can have.
+        folds: the unit that is a fold of a cross-validation.
+        unpaired: whether each arm has units of its own, though they are named alike.
+        level: how often such an interval contains the true number.
+        arm: the column of arms; `arm`, or the `model` of a log.
 
     Raises:
         DataError: the table cannot be used.
-        ClaimError: the number cannot be computed on it.
+        ClaimError: the number cannot be computed on it, or is compared with a threshold.
     """
     asked = Claim("", value, unit=unit, bounds=bounds, level=level, folds=folds)
     condition = parse(value)
+    if np.isfinite([condition.low, condition.high]).any():
+        raise ClaimError("has-range", f"`{value}` is a claim: judge it, or leave the threshold out")
     case = _case(read(table, arm), asked, [condition], unpaired)
     case = replace(case, h=replace(case.h, of=mains(asked, condition, case.arms)[0]))
     i = interval(case.whole, folds)
