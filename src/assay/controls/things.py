@@ -266,15 +266,14 @@ class Parts(Thing):
     def near(self, count: int) -> Mapping[str, Maker]:
         """Others that are alike, and random ones."""
         pool, sizes = self.pool, [self._sizes(name) for name in self.like]
-        others = len({*pool} - {*self.value})
-        placed = all(isinstance(x, tuple) and isinstance(x[0], int) for x in pool)
-        blocks = self.kind == "heads" and placed
+        others, kind = len({*pool} - {*self.value}), self.kind
+        placed = (isinstance(x, tuple) and isinstance(x[0], int) for x in pool)
+        blocks = kind == "heads" and all(placed)
         count = count or (others if others <= SMALL else FEW)
-        near: dict[str, Maker] = {
-            self.kind: picks.matched(self.value, pool, sizes, count, blocks=blocks)
-        }
-        if any(c.name == f"random-{self.kind}" for c in TABLE[self.kind]):
-            near[f"random-{self.kind}"] = lambda k: picks.random_others(self.value, pool, k)
+        matched = picks.matched(self.value, pool, sizes, count, blocks=blocks)
+        near: dict[str, Maker] = {kind: matched}
+        if any(c.name == f"random-{kind}" for c in TABLE[kind]):
+            near[f"random-{kind}"] = lambda k: picks.random_others(self.value, pool, k)
         return near
 
     def _sizes(self, name: str) -> dict[Any, float]:
