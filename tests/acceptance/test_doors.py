@@ -23,7 +23,7 @@ from forks import typed
 CLAIM = shlex.join(TABLE_CLAIM)
 TRIED = "evaluate d.safetensors --text texts --model model --root store"
 ASKED = "--prompts p.txt --holds 'effect > 3'"
-CHECKS = f"check h.py:f --text 'be loud' {ASKED}"
+CHECKS = f"""check h.py:f --about "Text('be loud')" {ASKED}"""
 
 
 def asked(study):
@@ -78,14 +78,14 @@ DOORS = {
     "a log of Inspect": ("log.eval", f"judge log.eval {CLAIM}"),
     "prompts of a check": ("p.txt", CHECKS),
     "a function to check": ("h.py", CHECKS),
-    "a vector": ("v.npy", f"check h.py:f --vector v.npy {ASKED}"),
+    "a vector": ("v.npy", f"""check h.py:f --about "Vector('v.npy')" {ASKED}"""),
     "activations to learn from": (
         "acts.npy",
-        f"check h.py:f --acts acts.npy --labels labels.npy {ASKED}",
+        f"""check h.py:f --about "Vector.learned('acts.npy', 'labels.npy')" {ASKED}""",
     ),
     "labels to learn from": (
         "labels.npy",
-        f"check h.py:f --acts acts.npy --labels labels.npy {ASKED}",
+        f"""check h.py:f --about "Vector.learned('acts.npy', 'labels.npy')" {ASKED}""",
     ),
 }
 """The file that is another thing, and the command that reads it."""

@@ -10,8 +10,6 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
-import numpy as np
-import pandas as pd
 import pytest
 import sample
 from markupsafe import escape
@@ -539,31 +537,6 @@ def rows_of_checks(folder):
     index = (folder / "index.html").read_text().partition("<tbody>")[2]
     found = re.findall("<tr>.*?</tr>", index, re.DOTALL)
     return [" ".join(re.sub("<[^>]*>", " ", row).split()) for row in found]
-
-
-def test_what_else_may_be_the_cause_is_marked_in_the_index_and_on_the_page(tmp_path):
-    """An arm that was measured on another day, and an arm that has longer texts."""
-    draw = np.random.default_rng(0)
-    rows = [
-        {"arm": arm, "text": f"{arm}{i}", "length": length, "x": 0.1 * length + draw.normal(0, 0.5)}
-        for arm, mean in (("new", 30), ("old", 20))
-        for i, length in enumerate(draw.normal(mean, 5, 60).round(1))
-    ]
-    longer = pd.DataFrame(rows)
-    later = longer.drop(columns="length").assign(day=longer["arm"].map({"new": 2, "old": 1}))
-    asked = ["--claim", "new.x - old.x > 0.5", "--unit", "text", "--no-ledger"]
-    for name, table in {"longer": longer, "later": later}.items():
-        table.to_csv(tmp_path / f"{name}.csv", index=False)
-        saved = str(tmp_path / f"{name}.assay")
-        assert main(["judge", str(tmp_path / f"{name}.csv"), *asked, "--save", saved]) == 0
-        assert main(["report", saved, "--out", str(tmp_path)]) == 0
-    index = (tmp_path / "index.html").read_text()
-    assert 'class="holds"' not in index and 'class="sign holds"' not in index
-    assert "※ holds, unless length is the cause" in index
-    for name, cause in {"later": "day", "longer": "length"}.items():
-        page = (tmp_path / f"{name}-check.html").read_text()
-        verdict = f'<span class="doubted">holds ※, unless {cause} is the cause'
-        assert verdict in page and index.count(verdict) == 1
 
 
 @pytest.mark.parametrize(
