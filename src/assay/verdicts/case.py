@@ -109,10 +109,9 @@ class Case:
 
     def strata(self, rows: pd.DataFrame) -> list[Measures]:
         """The measures at each value of what is held fixed."""
-        held = [steps(rows[c]) for c in self.held if c in rows]
-        return (
-            [self.measures(of) for _, of in rows.groupby(held)] if held else [self.measures(rows)]
-        )
+        if held := [steps(rows[c]) for c in self.held if c in rows]:
+            return [self.measures(of) for _, of in rows.groupby(held)]
+        return [self.measures(rows)]
 
     @cached_property
     def measured(self) -> list[Measures]:

@@ -207,20 +207,15 @@ class Reading:
         x = xr.DataArray(self.values(node))
         if not {*dims} <= {*x.dims}:
             raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` lacks one of {dims}")
-        there = self._there(x)
-        whole = there.any(dims) & ~(there & x.isnull()).any(dims)
+        some = xr.ones_like(x, bool) if self.there is None else self.there
+        some = some.any([d for d in some.dims if d not in x.dims])
+        some = some.assign_coords({u: _labels(some, u) for u in self.units if u in some.dims})
+        some = some.reindex({d: x[d] for d in some.dims}, fill_value=False)
+        gone = (some & x.isnull()).any(dims) | x.isnull().all(dims)
         if name in ("first", "argmax"):
-            return _first(name, x, dims[0]).where(whole)
+            return _first(name, x, dims[0]).where(~gone)
         method = {"share": "mean", "count": "sum"}.get(name, name)
-        return getattr(x, method)(dims).where(whole)
-
-    def _there(self, x: xr.DataArray) -> xr.DataArray:
-        """Which of these levels some arm has at each unit."""
-        if self.there is None or not self.there.size:
-            return xr.ones_like(x, bool)
-        known = self.there.any([d for d in self.there.dims if d not in x.dims])
-        known = known.assign_coords({u: _labels(known, u) for u in self.units if u in known.dims})
-        return x.notnull() | known.reindex({d: x[d] for d in known.dims}, fill_value=False)
+        return getattr(x, method)(dims).where(~gone)
 
     def _by_unit(self, node: ast.expr) -> np.ndarray:
         """A number of each unit, with an axis of length 1 where it is the same for all."""
