@@ -105,7 +105,7 @@ class Case:
             every = {dim: there.get_index(dim) for dim in few if dim in x.dims}
             levels = {d: of[of.isin(x.get_index(d)) | few[d]] for d, of in every.items()}
             arms[str(arm)] = x.reindex(levels)
-        return arms, there
+        return arms, there.assign_coords({u: there[u].astype(str) for u in self.units})
 
     def strata(self, rows: pd.DataFrame) -> list[Measures]:
         """The measures at each value of what is held fixed."""

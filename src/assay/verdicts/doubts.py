@@ -222,10 +222,10 @@ def heaps(case: Case) -> Note | None:
     for name in (*case.numbers, *case.others(rows)) if len(case.compared) > 1 else ():
         x = pd.Series(plain(rows[name]), rows.index)
         shares = x.groupby(rows["arm"]).value_counts(normalize=True).unstack().fillna(0.0)
-        for arm in case.compared if shares.shape[1] > 2 else ():
-            value: Any = shares.loc[arm].idxmax()
+        at: Any = shares.loc[[*case.compared]].stack()
+        for arm, value in at.index[at >= HEAP] if shares.shape[1] > 2 else ():
             share, elsewhere = float(shares[value][arm]), shares[value].drop(arm).max()
-            if HEAP <= share < 1 and elsewhere <= SOME / 2:
+            if share < 1 and elsewhere <= SOME / 2:
                 gone = rows[(x == value) & (rows["arm"] == arm)].set_index([*case.units]).index
                 data = {"column": name, "value": value[:30], "share": share, "arm": arm}
                 i = case.again(case.rows[~unit_of.isin(gone)])

@@ -92,8 +92,7 @@ class Reading:
         """A column at the levels that it names. Raises: ClaimError."""
         data = self._arm(arm)
         if name not in data.data_vars:
-            hint = nearest(name, map(str, data.data_vars))
-            raise ClaimError("unknown-column", f"no number {name}; {hint}")
+            raise ClaimError("unknown-column", f"no number {name}; {nearest(name, map(str, data))}")
         replaced = self.arms.get(arm or self.main, data).get(name, data[name])
         for dim in {*self.condition.over} & {*replaced.dims} & {*data[name].dims}:
             if not data.get_index(dim).equals(replaced.get_index(dim)):
@@ -209,13 +208,11 @@ class Reading:
             raise ClaimError("unknown-dimension", f"`{ast.unparse(node)}` lacks one of {dims}")
         some = xr.ones_like(x, bool) if self.there is None else self.there
         some = some.any([d for d in some.dims if d not in x.dims])
-        some = some.assign_coords({u: _labels(some, u) for u in self.units if u in some.dims})
         some = some.reindex({d: x[d] for d in some.dims}, fill_value=False)
         gone = (some & x.isnull()).any(dims) | x.isnull().all(dims)
-        if name in ("first", "argmax"):
-            return _first(name, x, dims[0]).where(~gone)
         method = {"share": "mean", "count": "sum"}.get(name, name)
-        return getattr(x, method)(dims).where(~gone)
+        is_place = name in ("first", "argmax")
+        return (_first(name, x, dims[0]) if is_place else getattr(x, method)(dims)).where(~gone)
 
     def _by_unit(self, node: ast.expr) -> np.ndarray:
         """A number of each unit, with an axis of length 1 where it is the same for all."""
@@ -227,9 +224,7 @@ class Reading:
         if name in STATISTICS:
             return xr.DataArray(of_all(name, [*map(self._by_unit, node.args)]), dims=self.units)
         function = self.condition.functions[name]
-        args: list[Any] = [
-            self._arm(word(x)) if number(x) is None else number(x) for x in node.args
-        ]
+        args: list[Any] = [self._arm(word(x)) if (n := number(x)) is None else n for x in node.args]
         result = function(*args)
         if isinstance(result, xr.DataArray) and {*result.dims} & {*self.units}:
             return self._of_units(result)

@@ -168,7 +168,7 @@ def _numbers(x: pd.Series, source: str) -> pd.Series:
     numbers = pd.to_numeric(known, errors="coerce").astype(float)
     wrong = (numbers.isna() & known.notna()) | np.isinf(numbers)
     _refuse(wrong, "not-a-number", f"its {x.name} is no number; leave missing ones empty", source)
-    return numbers
+    return numbers + 0.0  # -0 is 0
 
 
 def _refuse(where: pd.Series, code: str, message: str, source: str) -> None:
