@@ -9,17 +9,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import assay
 from assay.cli.main import main
 from assay.core.errors import nearest
 from assay.core.figures import Figure
 from assay.core.plain import as_json, cell, plain
 from assay.core.results import ResultData
 from assay.evaluation.result import Evaluation
-from assay.report import export, pages
+from assay.report import export
 from assay.report.stored import slug
 
 TEXT = st.text(st.characters(), max_size=40)
@@ -120,26 +122,16 @@ def test_no_terminal_obeys_a_table(capsys, tmp_path):
         assert plain(out) == out and "[31mg" in out
 
 
-def test_a_page_shows_evil_text_as_text(capsys, tmp_path):
-    main([*evil_table(tmp_path / "t.csv"), "--json"])
-    row = (
-        json.loads(capsys.readouterr().out)
-        | dict.fromkeys(("text", "scope", "source", "unit", "reason"), EVIL)
-        | {"notes": [EVIL]}
-    )
-    row["controls"] = {EVIL: row["controls"]["none"] | {"arm": EVIL}}
-    data = {
-        "experiment": EVIL,
-        "verdicts": [row],
-        "exact": [],
-        "findings": [],
-        "provenance": {"keys": EVIL, EVIL: EVIL},
-    }
-    page = pages.page(ResultData.from_json(data), text=EVIL, notes={"main": EVIL})
-    assert page.encode()
-    assert plain(page) == page
-    assert "<script>{" not in page
-    assert "red�2J�gnirts" in page
+def test_a_page_shows_evil_text_as_text(tmp_path):
+    evil, file = EVIL.replace("\ud800", ""), tmp_path / "t.assay"
+    rows = {"arm": ["a"] * 8 + ["b"] * 8, "seed": [f"{i}{evil}" for i in range(8)] * 2}
+    table = pd.DataFrame({**rows, "x": range(16)})
+    assay.judge(table, "a.x - b.x < 0", "seed", scope=evil).save(file)
+    assert main(["report", str(file), "--out", str(tmp_path / "pages")]) == 0
+    for page in (tmp_path / "pages").glob("*.html"):
+        text = page.read_text()
+        assert text.encode() and plain(text) == text
+        assert "<script>{" not in text
 
 
 WALK = Path(__file__).parents[1] / "lab" / "walk.py"

@@ -16,7 +16,6 @@ from markupsafe import escape
 from msgspec import structs
 
 import assay
-from assay.cli.main import main
 from assay.core.experiment import Header
 from assay.core.reasons import explain_reason
 from assay.core.results import Crossing, Curve, Estimated, Judged, ResultData
@@ -504,33 +503,6 @@ def words_of(page):
     checker = Checker()
     checker.feed(page.read_text())
     return " ".join(" ".join(checker.text).split())
-
-
-def test_the_sentence_of_a_judged_table_is_its_title_and_is_read_back(tmp_path, capsys):
-    rows = [
-        f"{arm},{seed},{x + seed % 3 / 9}"
-        for arm, x in (("new", 2), ("old", 0))
-        for seed in range(8)
-    ]
-    (table := tmp_path / "t.csv").write_text("\n".join(["arm,seed,x", *rows]))
-    saved = tmp_path / "new.assay"
-    typed = [
-        "judge",
-        str(table),
-        "--claim",
-        "new.x - old.x > 1",
-        "--unit",
-        "seed",
-        "--about",
-        "new",
-    ]
-    assert main([*typed, "--sentence", "The new one has more", "--save", str(saved)]) == 0
-    assert "The new one has more" in capsys.readouterr().out
-    assert main(["verify", str(saved)]) == 0
-    assert main(["report", str(saved), "--out", str(tmp_path)]) == 0
-    (page,) = tmp_path.glob("new-*.html")
-    title = re.search("<h1[^>]*>(.*?)</h1>", page.read_text(), re.DOTALL)
-    assert title[1].strip() == "The new one has more"
 
 
 def rows_of_checks(folder):

@@ -26,6 +26,7 @@ RENAMED: dict[str, str] = {
     "assay.core.intact": "assay.core.integrity",
     "assay.core.lazy": "assay.core.heavy",
     "assay.core.placing": "assay.core.power",
+    "assay.core.rng": "assay.train.rng",
     "assay.core.prices": "assay.core.power",
     "assay.core.scales": "assay.core.claims",
     "assay.core.schedules": "assay.core.fit",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from assay.errors import line
 from assay.verdicts import rule
 from assay.verdicts.digits import with_interval
 from assay.verdicts.result import Judged, Result
@@ -59,6 +60,7 @@ def page(result: Result, file: str = "") -> str:
 
     templates = FileSystemLoader(Path(__file__).parent / "templates")
     env = Environment(loader=templates, autoescape=True, undefined=StrictUndefined)
+    env.finalize = lambda x: line(x) if isinstance(x, str) else x  # nothing that a reader obeys
     claims = [_claim(result, k) for k in range(len(result.claims))]
     return env.get_template("result.html").render(
         result=result, claims=claims, file=file, width=WIDTH, height=HEIGHT

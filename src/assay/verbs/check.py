@@ -75,8 +75,8 @@ def check(
     --------
     printf '%s\\n' 5 11 2 8 12 1 9 4 7 3 10 6 > p.txt
     echo 'def f(text, prompts):
-        return [int(p) * (2 if text == "loud" else 1) for p in prompts]' > h.py
-    assay check h.py:f --about "Text('loud')" --prompts p.txt --holds 'effect > 3'
+        return [int(p) * (2 if text == "go up" else 1) for p in prompts]' > h.py
+    assay check h.py:f --about "Text('go up')" --prompts p.txt --holds 'effect>3'
     """
     from assay.ask.measure import own_code
     from assay.checks import check as checks
