@@ -106,5 +106,5 @@ def _asked(
         raise DataError("no-question", "it has no {text}, or its answers begin alike", "question")
     asked = [model.prompt(question.replace("{text}", text))[0].tolist() for text in texts]
     traces: list[list[Any]] = [*run_many(model, asked)]
-    logits = [trace.head(trace.final[0, -1]).float() for (trace,) in traces]
+    logits = [trace.head(trace.final[0, -1]).detach().float() for (trace,) in traces]
     return np.array([float(x[first[0]] - x[second[0]]) for x in logits])

@@ -108,22 +108,24 @@ def test_without_a_way_to_draw_weights_no_twin(tmp_path):
     assert found.controls.keys() == {"embedding"}
 
 
+@pytest.mark.thorough
 def test_a_label_in_the_activations_alone_holds(found):
     """Planted along one direction of the values, by no text; the controls of the model miss it."""
     y = np.random.default_rng(0).permutation(np.arange(len(TEXTS)) % 2)
     v = 8 * found.values.std() * np.outer(2 * y - 1, np.eye(found.values.shape[1])[3])
     planted = replace(found, values=found.values + v)
-    p = assay.check_probe(planted, y, groups=range(len(y)), holds="auroc > 0.7")
+    p = assay.check_probe(planted, y, groups=range(len(y)), holds="auroc > 0.9")
     assert p.outcome == "holds", p
     assert all(p.controls[n].outcome == "beaten" for n in ("embedding", "untrained", "asked"))
 
 
+@pytest.mark.thorough
 def test_a_label_in_the_tokens_is_unspecific(found):
-    """The first word of each text, which the embedding has as well."""
-    y = [WORDS.index(text.split()[0]) < 4 for text in TEXTS]
+    """The digit at the end, which embeddings and the untrained twin have as well."""
+    y = np.arange(len(TEXTS)) % 5 < 2
     p = assay.check_probe(found, y, groups=range(len(y)), holds="auroc > 0.7")
-    assert p.controls["embedding"].outcome == "satisfies", p
-    assert p.outcome == "unspecific"
+    assert p.outcome == "unspecific", p
+    assert all(p.controls[n].outcome == "satisfies" for n in ("embedding", "untrained"))
 
 
 def test_which_site_hidden_states_are_from(folder, hidden):
