@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from assay.evaluation.result import Evaluation  # noqa: F401
     from assay.evaluation.sources import open_dictionary as load  # noqa: F401
     from assay.fitting import fit  # noqa: F401
+    from assay.from_model import activations, which_site  # noqa: F401
     from assay.lab.judge.result import Result  # noqa: F401
     from assay.lab.lab import Lab  # noqa: F401
     from assay.subjects import edits  # noqa: F401
@@ -75,8 +76,9 @@ else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         "Activations Arm Claim Dictionary Edges Estimate Evaluation Experiment Heads Lab Latents "
-        "Neurons Patch Place Result Site Span Subspace Text Training Vector check check_probe "
-        "edits estimate evaluate judge load look measured metrics model run train_dictionary",
+        "Neurons Patch Place Result Site Span Subspace Text Training Vector activations check "
+        "check_probe edits estimate evaluate judge load look measured metrics model run "
+        "train_dictionary which_site",
     )
 
 
