@@ -135,7 +135,7 @@ class _Run:
                 arms[arm], there[arm] = effects(before, self.calls(draw.value, arm)), draw
 
     def damage(self, task: Function | tuple[Function, Any]) -> None:
-        """Measure the control `damage`, if the claim holds beside the others."""
+        """Measure the control `damage`, if the claim holds against the others."""
         b, side = self.bench, 1 if self.bench.condition.low > -np.inf else -1
         if b.decide().beside_rivals:
             b.arms[DAMAGE], b.unable = damaged(self.calls, task, b.arms[b.main], side)

@@ -39,7 +39,7 @@ def apart(first: Numbers, other: Numbers) -> np.ndarray:
 
 
 def sizes(numbers: Numbers) -> np.ndarray:
-    """What differences are small beside: the largest effect of each number, or its spread."""
+    """What differences are compared with: the largest effect of each number, or its spread."""
     ends = [np.nan_to_num([numbers[n], numbers[f"{n}{ENDS[0]}"]]) for n in stems(numbers)]
     return np.array([max(abs(effect).max(), before.std()) for effect, before in ends])
 

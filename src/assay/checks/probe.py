@@ -1,4 +1,4 @@
-"""check_probe: what a probe reads of activations, beside what tells the labels without them."""
+"""check_probe: what a probe reads of activations, against what tells the labels without them."""
 
 from __future__ import annotations
 
